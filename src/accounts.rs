@@ -1,0 +1,208 @@
+//! The text of /etc/passwd and /etc/group (passwd(5), group(5)): the few facts a run needs.
+//!
+//! Pure: it reads what it is given, once, a line at a time, and keeps nothing else. libc's
+//! lookups are not used: they load code and talk to daemons of the image as root (NSS, nscd).
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead};
+
+use crate::config::Config;
+use crate::identity::{Gid, GroupPolicy, Ref, Uid, UserSpec, parse_id};
+
+/// One user's entry in /etc/passwd. Names and paths are bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    pub name: Vec<u8>,
+    pub uid: Uid,
+    pub gid: Gid,
+    pub home: Vec<u8>,
+}
+
+/// What the two files say about this run. Missing entries are `None` or empty.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Accounts {
+    /// The user that the container was started as.
+    pub start: Option<User>,
+    /// The user that `CAPSHIM_USER` stands for; the starting user where it is not set.
+    pub target: Option<User>,
+    /// The groups that settings name, with their gid where they exist.
+    named: BTreeMap<String, Option<Gid>>,
+    /// The groups that /etc/group makes the target user a member of.
+    pub of_target: Vec<Gid>,
+    /// The groups that /etc/group makes root a member of, sorted.
+    pub of_root: Vec<Gid>,
+}
+
+impl Accounts {
+    /// Reads /etc/passwd: the starting user's entry and the target's. As in libc, the first
+    /// line that matches counts.
+    pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl BufRead) -> io::Result<Accounts> {
+        let mut accounts = Accounts::default();
+        let wanted = spec.map(|spec| &spec.user).unwrap_or(&Ref::Id(uid)).clone();
+        each_line(passwd, |line| {
+            let Some(user) = parse_user(line) else { return true };
+            let is_target = match &wanted {
+                Ref::Id(id) => user.uid == *id,
+                Ref::Name(name) => user.name == name.as_bytes(),
+            };
+            if is_target && accounts.target.is_none() {
+                accounts.target = Some(user.to_owned());
+            }
+            if user.uid == uid && accounts.start.is_none() {
+                accounts.start = Some(user.to_owned());
+            }
+            accounts.target.is_none() || accounts.start.is_none()
+        })?;
+        Ok(accounts)
+    }
+
+    /// Reads /etc/group: the groups that the settings name, and who is a member of which.
+    pub fn groups(self, config: &Config, group: impl BufRead) -> io::Result<Accounts> {
+        let written = config.user.iter().filter_map(|spec| spec.group.as_ref());
+        let listed = match &config.groups {
+            GroupPolicy::List(list) => list.as_slice(),
+            _ => &[],
+        };
+        let mut named: BTreeMap<String, Option<Gid>> = written
+            .chain(listed)
+            .filter_map(|group| match group {
+                Ref::Name(name) => Some((name.clone(), None)),
+                Ref::Id(_) => None,
+            })
+            .collect();
+        // Runtimes take root's groups from the lines that name the first user with uid 0.
+        let root = self.start.as_ref().filter(|user| user.uid == Uid::ROOT).map(|user| user.name.as_slice());
+        let target = self.target.as_ref().map(|user| user.name.as_slice());
+        let (mut of_target, mut of_root) = (Vec::new(), Vec::new());
+        each_line(group, |line| {
+            let Some((name, gid, members)) = parse_group(line) else { return true };
+            if let Some(place) = std::str::from_utf8(name).ok().and_then(|name| named.get_mut(name)) {
+                place.get_or_insert(gid);
+            }
+            let has = |user: &[u8]| members.split(|&byte| byte == b',').any(|member| member == user);
+            if target.is_some_and(has) {
+                of_target.push(gid);
+            }
+            if has(b"root") || root.is_some_and(has) {
+                of_root.push(gid);
+            }
+            true
+        })?;
+        of_root.sort_unstable();
+        Ok(Accounts { named, of_target, of_root, ..self })
+    }
+
+    /// The gid of a group that a setting names.
+    pub fn group(&self, name: &str) -> Option<Gid> {
+        self.named.get(name).copied().flatten()
+    }
+}
+
+/// Calls `see` with each line until it returns false. One buffer, as long as the longest line.
+fn each_line(mut text: impl BufRead, mut see: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let mut line = Vec::new();
+    while text.read_until(b'\n', &mut line)? > 0 {
+        // Comments, and the + and - lines of old network directories, are no entries; nor is
+        // a line with a NUL byte, which no name or path has.
+        let entry = !line.starts_with(b"#")
+            && !line.starts_with(b"+")
+            && !line.starts_with(b"-")
+            && !line.contains(&0);
+        if entry && !see(line.strip_suffix(b"\n").unwrap_or(&line)) {
+            break;
+        }
+        line.clear();
+    }
+    Ok(())
+}
+
+/// A user's entry as it stands in the line.
+struct UserLine<'a> {
+    name: &'a [u8],
+    uid: Uid,
+    gid: Gid,
+    home: &'a [u8],
+}
+
+impl UserLine<'_> {
+    fn to_owned(&self) -> User {
+        User { name: self.name.to_vec(), uid: self.uid, gid: self.gid, home: self.home.to_vec() }
+    }
+}
+
+/// `name:password:uid:gid:comment:home:shell`, of which the first four must be there. A line
+/// whose id is not a plain decimal in range is none (some runtimes read it as 0).
+fn parse_user(line: &[u8]) -> Option<UserLine<'_>> {
+    let mut fields = line.split(|&byte| byte == b':');
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let uid = parse_id(fields.nth(1)?)?;
+    let gid = parse_id(fields.next()?)?;
+    let home = fields.nth(1).filter(|home| !home.is_empty()).unwrap_or(b"/");
+    Some(UserLine { name, uid, gid, home })
+}
+
+/// `name:password:gid:member,member`.
+fn parse_group(line: &[u8]) -> Option<(&[u8], Gid, &[u8])> {
+    let mut fields = line.split(|&byte| byte == b':');
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let gid = parse_id(fields.nth(1)?)?;
+    Some((name, gid, fields.next().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Id;
+
+    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nbad:x:abc:5::/evil:\n\n#app:x:1:1::/:\nneg:x:-1:1::/:\n\
+        octal:x:010:1::/:\nmax:x:4294967295:1::/:\nbig:x:4294967296:1::/:\nshort:x:7\napp:x:1000:1001:,,,:/home/app:/bin/sh\n\
+        app:x:2000:2000::/second:\n:x:3000:3000::/:\ntoor:x:0:0::/:\nfour:x:44:45\nnul\0:x:46:46::/:\nlast:x:47:48::/last:";
+
+    fn id<T: Id>(raw: u32) -> T {
+        T::new(raw).unwrap()
+    }
+
+    fn lookup(spec: &str) -> Option<User> {
+        Accounts::users(Uid::ROOT, Some(&spec.parse().unwrap()), PASSWD).unwrap().target
+    }
+
+    #[test]
+    fn the_first_line_of_a_name_or_uid_counts() {
+        let app = User { name: b"app".to_vec(), uid: id(1000), gid: id(1001), home: b"/home/app".to_vec() };
+        assert_eq!(lookup("app"), Some(app.clone()));
+        assert_eq!(lookup("1000"), Some(app));
+        assert_eq!(lookup("0").unwrap().name, b"root");
+        assert_eq!(lookup("toor").unwrap().uid, Uid::ROOT);
+    }
+
+    #[test]
+    fn a_line_without_plain_ids_is_no_entry() {
+        for name in ["bad", "neg", "octal", "max", "big", "short", "#app", "nul", "3000", "46"] {
+            assert_eq!(lookup(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_short_line_and_a_last_line_without_newline_are_entries() {
+        assert_eq!(lookup("four").unwrap().home, b"/");
+        assert_eq!(lookup("last").unwrap().home, b"/last");
+    }
+
+    #[test]
+    fn groups_are_named_and_members_counted() {
+        let config = Config {
+            user: Some("app:web".parse().unwrap()),
+            groups: "audio,10,nosuch".parse().unwrap(),
+            ..Config::parse(&[c"CAPSHIM_USER=app"]).unwrap()
+        };
+        let group: &[u8] = b"root:x:0:root\nwheel:x:10:root,app\nbad:x:abc:app\nweb:x:80:\nweb:x:81:\naudio:x:29:apple,app\ndisk:x:6:root,adm\n";
+        let accounts =
+            Accounts::users(Uid::ROOT, config.user.as_ref(), PASSWD).unwrap().groups(&config, group).unwrap();
+        assert_eq!(accounts.group("web"), Some(id(80)));
+        assert_eq!(accounts.group("audio"), Some(id(29)));
+        assert_eq!(accounts.group("nosuch"), None);
+        assert_eq!(accounts.of_target, [id(10), id(29)]);
+        assert_eq!(accounts.of_root, [id(0), id(6), id(10)]);
+    }
+}

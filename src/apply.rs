@@ -1,0 +1,119 @@
+//! Performs the plan's steps, reads everything back and compares.
+//!
+//! It decides nothing: a step that fails ends the run, whatever it was, the stdio aside.
+#![forbid(unsafe_code)]
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::statfs::fstatfs;
+use nix::unistd::{fchown, isatty};
+
+use crate::capset::ThreadCaps;
+use crate::credentials::{self, Credentials};
+use crate::diagnose;
+use crate::error::{Note, Refusal};
+use crate::identity::{Gid, Id};
+use crate::plan::{Expected, Plan, Step};
+use crate::sys;
+
+/// The proof that this process's credentials equal the plan's. Only `apply` makes one, and
+/// only with one can a command be executed.
+#[derive(Debug)]
+pub struct Verified {
+    expected: Expected,
+    start: Credentials,
+}
+
+impl Verified {
+    /// The credentials that this process has.
+    pub fn credentials(&self) -> &Expected {
+        &self.expected
+    }
+
+    /// The ones that it had, for what no step changes.
+    pub fn start(&self) -> &Credentials {
+        &self.start
+    }
+}
+
+/// Performs the steps in their order and verifies the result. The notes are of what failed
+/// and may.
+pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>), Refusal> {
+    let mut notes = Vec::new();
+    for step in &plan.steps {
+        match (perform(step), step) {
+            (Ok(()), _) => {}
+            (Err(errno), Step::ShareStdio(_)) => {
+                notes.push(Note::Warning(format!(
+                    "{step}: {errno}: the application may be unable to open /dev/stdout"
+                )));
+            }
+            (Err(errno), _) => return Err(diagnose::step_failed(step, errno, &start)),
+        }
+    }
+    let mut now = credentials::read()?;
+    if plan.expected.bounding.is_some() {
+        now.bounding = Some(credentials::bounding()?);
+    }
+    let differences = plan.expected.differences(&now);
+    if !differences.is_empty() {
+        return Err(diagnose::differs(&differences));
+    }
+    Ok((Verified { expected: plan.expected.clone(), start }, notes))
+}
+
+fn perform(step: &Step) -> Result<(), Errno> {
+    match step {
+        Step::RaiseEffective(caps) => sys::capset(*caps),
+        Step::KeepCaps => sys::set_keepcaps(),
+        Step::SetGroups(groups) => sys::setgroups(&groups.iter().map(|gid| gid.raw()).collect::<Vec<_>>()),
+        Step::SetGid(gid) => sys::setresgid(gid.raw()),
+        Step::ShareStdio(gid) => share_stdio(*gid),
+        Step::DropBounding(cap) => sys::bounding_drop(*cap),
+        Step::SetUid(uid) => sys::setresuid(uid.raw()),
+        Step::SetCaps(caps) => sys::capset(ThreadCaps::all(*caps)),
+        Step::ClearAmbient => sys::ambient_clear_all(),
+        Step::RaiseAmbient(cap) => sys::ambient_raise(*cap),
+        Step::NoNewPrivs => sys::set_no_new_privs(),
+    }
+}
+
+/// Lets the application's group open what the descriptors 0 to 2 stand for, with the rights
+/// that each descriptor has. Tries all three and returns the first failure.
+fn share_stdio(gid: Gid) -> Result<(), Errno> {
+    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
+    let results = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].map(|fd| match share(fd, gid) {
+        // A closed descriptor has nothing to share.
+        Err(Errno::EBADF) => Ok(()),
+        result => result,
+    });
+    results.into_iter().collect()
+}
+
+/// Only an anonymous pipe or a terminal, and only root's: a named FIFO, a file, a socket or
+/// /dev/null belongs to others too. As the owner, and with the group its own by now, this
+/// process needs neither CHOWN nor FOWNER.
+fn share(fd: BorrowedFd, gid: Gid) -> Result<(), Errno> {
+    /// PIPEFS_MAGIC, statfs(2): where pipe(2) makes its pipes, and mkfifo(3) does not.
+    const PIPEFS: libc::c_long = 0x5049_5045;
+    let status = fstat(fd)?;
+    let kind = status.st_mode & libc::S_IFMT;
+    let ours = match kind {
+        libc::S_IFIFO => fstatfs(fd)?.filesystem_type().0 as libc::c_long == PIPEFS,
+        libc::S_IFCHR => isatty(fd).unwrap_or(false),
+        _ => false,
+    };
+    if !ours || status.st_uid != 0 {
+        return Ok(());
+    }
+    let rights = match OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?) & OFlag::O_ACCMODE {
+        OFlag::O_RDONLY => 0o040,
+        OFlag::O_WRONLY => 0o020,
+        _ => 0o060,
+    };
+    fchown(fd, None, Some(nix::unistd::Gid::from_raw(gid.raw())))?;
+    fchmod(fd, Mode::from_bits_truncate(status.st_mode & 0o7777 | rights))
+}

@@ -1,0 +1,158 @@
+//! What this process is: its ids, groups and capability sets, read from the kernel.
+//!
+//! It only reads. Nothing is taken from /proc, which need not be mounted.
+#![forbid(unsafe_code)]
+
+use nix::errno::Errno;
+
+use crate::capset::CapSet;
+use crate::error::{Exit, Refusal};
+use crate::file_caps::FileCaps;
+use crate::identity::{Gid, Id, Uid};
+use crate::sys;
+
+/// Real, effective and saved id (credentials(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ids<T> {
+    pub real: T,
+    pub effective: T,
+    pub saved: T,
+}
+
+impl<T: Copy> Ids<T> {
+    pub fn all(id: T) -> Ids<T> {
+        Ids { real: id, effective: id, saved: id }
+    }
+}
+
+/// Securebits (capabilities(7)): who may gain what by changing uid or by exec.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Securebits(pub u32);
+
+impl Securebits {
+    pub const NOROOT: u32 = 1 << 0;
+    pub const NO_SETUID_FIXUP: u32 = 1 << 2;
+    pub const KEEP_CAPS_LOCKED: u32 = 1 << 5;
+    pub const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
+
+    pub fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// The credentials of this process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    pub uid: Ids<Uid>,
+    pub gid: Ids<Gid>,
+    /// Supplementary groups, sorted, each once.
+    pub groups: Vec<Gid>,
+    pub permitted: CapSet,
+    pub effective: CapSet,
+    pub inheritable: CapSet,
+    pub ambient: CapSet,
+    pub no_new_privs: bool,
+    pub securebits: Securebits,
+    /// False on a kernel or sandbox that does not know ambient capabilities.
+    pub has_ambient: bool,
+    /// Takes a call for each capability: read only where a step or a message needs it.
+    pub bounding: Option<CapSet>,
+    /// Read only where a message needs it.
+    pub own_file: Option<OwnFile>,
+}
+
+/// What this program's own file carries. The path is the one it was executed by, so that
+/// /proc need not be there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnFile {
+    pub path: Vec<u8>,
+    pub caps: Option<FileCaps>,
+    pub nosuid: bool,
+}
+
+/// Reads everything but the last two.
+pub fn read() -> Result<Credentials, Refusal> {
+    let caps = sys::capget().map_err(failed("capget"))?;
+    let has_ambient = match sys::ambient_contains(0) {
+        Ok(_) => true,
+        Err(Errno::EINVAL) => false,
+        Err(errno) => return Err(failed("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)")(errno)),
+    };
+    // Ambient is always a subset of both (capabilities(7)).
+    let possible = if has_ambient { caps.permitted & caps.inheritable } else { CapSet::EMPTY };
+    Ok(Credentials {
+        uid: ids("getresuid", sys::getresuid())?,
+        gid: ids("getresgid", sys::getresgid())?,
+        groups: groups()?,
+        permitted: caps.permitted,
+        effective: caps.effective,
+        inheritable: caps.inheritable,
+        ambient: filter("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)", possible, sys::ambient_contains)?,
+        no_new_privs: sys::no_new_privs().map_err(failed("prctl(PR_GET_NO_NEW_PRIVS)"))?,
+        securebits: Securebits(sys::securebits().map_err(failed("prctl(PR_GET_SECUREBITS)"))?),
+        has_ambient,
+        bounding: None,
+        own_file: None,
+    })
+}
+
+/// Reads the bounding set, by asking for each capability until the kernel knows no more.
+pub fn bounding() -> Result<CapSet, Refusal> {
+    let mut bits = 0;
+    for number in 0..64 {
+        match sys::bounding_contains(number) {
+            Ok(true) => bits |= 1 << number,
+            Ok(false) => {}
+            Err(Errno::EINVAL) if number > 0 => break,
+            Err(errno) => return Err(failed("prctl(PR_CAPBSET_READ)")(errno)),
+        }
+    }
+    Ok(CapSet::from_bits(bits))
+}
+
+pub fn own_file() -> OwnFile {
+    let path = sys::executed_path();
+    let caps = sys::security_capability(path)
+        .ok()
+        .flatten()
+        .and_then(|xattr| FileCaps::parse(&xattr).ok().flatten());
+    OwnFile { path: path.to_bytes().to_vec(), caps, nosuid: sys::is_nosuid(path).unwrap_or(false) }
+}
+
+fn groups() -> Result<Vec<Gid>, Refusal> {
+    let raw = sys::getgroups().map_err(failed("getgroups"))?;
+    let mut groups = raw.into_iter().map(valid("getgroups")).collect::<Result<Vec<Gid>, Refusal>>()?;
+    groups.sort_unstable();
+    groups.dedup();
+    Ok(groups)
+}
+
+fn ids<T: Id>(call: &'static str, raw: Result<[u32; 3], Errno>) -> Result<Ids<T>, Refusal> {
+    let [real, effective, saved] = raw.map_err(failed(call))?;
+    let id = valid(call);
+    Ok(Ids { real: id(real)?, effective: id(effective)?, saved: id(saved)? })
+}
+
+/// 4294967295 is what the buffers held before the call: it did not fill them.
+fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T, Refusal> {
+    move |raw| {
+        T::new(raw)
+            .ok_or_else(|| Refusal::new(Exit::System, format!("{call} reported success but gave no ids")))
+    }
+}
+
+fn filter(
+    call: &'static str,
+    set: CapSet,
+    contains: impl Fn(u8) -> Result<bool, Errno>,
+) -> Result<CapSet, Refusal> {
+    let mut bits = 0;
+    for number in set.numbers() {
+        bits |= u64::from(contains(number).map_err(failed(call))?) << number;
+    }
+    Ok(CapSet::from_bits(bits))
+}
+
+fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
+    move |errno| Refusal::new(Exit::System, format!("{call}: {errno}"))
+}

@@ -1,0 +1,102 @@
+//! As much of the ELF format as two messages need: which machine, and which loader (elf(5)).
+//!
+//! Only used to explain an exec that failed.
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, OsStr};
+use std::fmt;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+
+/// `e_machine`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Machine(u16);
+
+const X86_64: Machine = Machine(62);
+const AARCH64: Machine = Machine(183);
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self.0 {
+            3 => f.write_str("i386"),
+            40 => f.write_str("arm"),
+            62 => f.write_str("x86_64"),
+            183 => f.write_str("aarch64"),
+            243 => f.write_str("riscv"),
+            number => write!(f, "machine {number}"),
+        }
+    }
+}
+
+/// The machine that this program was built for; 0 where no message needs it.
+pub fn machine_of_this_program() -> Machine {
+    match std::env::consts::ARCH {
+        "x86_64" => X86_64,
+        "aarch64" => AARCH64,
+        _ => Machine(0),
+    }
+}
+
+/// The machine of an ELF file, from its first bytes.
+pub fn machine(head: &[u8]) -> Option<Machine> {
+    Some(Machine(u16::from_le_bytes(elf(head)?.get(18..20)?.try_into().ok()?)))
+}
+
+/// The loader (PT_INTERP) of a 64-bit ELF file.
+pub fn loader(path: &CStr) -> Option<Vec<u8>> {
+    const PT_INTERP: u32 = 3;
+    /// Longer paths are no paths (PATH_MAX).
+    const LONGEST: usize = 4096;
+    let file = File::open(OsStr::from_bytes(path.to_bytes())).ok()?;
+    let mut header = [0; 64];
+    file.read_exact_at(&mut header, 0).ok()?;
+    elf(&header)?;
+    let table = u64::from_le_bytes(header[32..40].try_into().ok()?);
+    let count = u16::from_le_bytes(header[56..58].try_into().ok()?);
+    for index in 0..u64::from(count) {
+        let mut entry = [0; 56];
+        file.read_exact_at(&mut entry, table.checked_add(56 * index)?).ok()?;
+        if u32::from_le_bytes(entry[..4].try_into().ok()?) != PT_INTERP {
+            continue;
+        }
+        let offset = u64::from_le_bytes(entry[8..16].try_into().ok()?);
+        let size = u64::from_le_bytes(entry[32..40].try_into().ok()?) as usize;
+        let mut loader = vec![0; size.min(LONGEST)];
+        file.read_exact_at(&mut loader, offset).ok()?;
+        loader.truncate(loader.iter().position(|&byte| byte == 0).unwrap_or(loader.len()));
+        return Some(loader);
+    }
+    None
+}
+
+/// The bytes again if they begin a little-endian ELF file.
+fn elf(head: &[u8]) -> Option<&[u8]> {
+    (head.starts_with(b"\x7fELF") && head.get(5) == Some(&1)).then_some(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_read_from_a_little_endian_header_only() {
+        let mut head = b"\x7fELF\x02\x01\x01".to_vec();
+        head.resize(20, 0);
+        head[18] = 183;
+        assert_eq!(machine(&head).unwrap().to_string(), "aarch64");
+        head[5] = 2;
+        assert_eq!(machine(&head), None);
+        assert_eq!(machine(b"#!/bin/sh"), None);
+        assert_eq!(machine(b"\x7fELF\x02\x01"), None);
+    }
+
+    #[test]
+    fn this_test_program_has_a_loader_for_this_machine() {
+        let path = std::env::current_exe().unwrap();
+        let head = std::fs::read(&path).unwrap();
+        assert_eq!(machine(&head), Some(machine_of_this_program()));
+        let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
+        assert!(loader(&path).unwrap().starts_with(b"/lib"));
+    }
+}

@@ -1,0 +1,148 @@
+//! The application's environment: the inherited one without capshim's settings, and with
+//! HOME, USER and LOGNAME telling of the user that it is.
+//!
+//! Pure. Every other entry keeps its place and its bytes.
+#![forbid(unsafe_code)]
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+
+use crate::accounts::User;
+use crate::config;
+use crate::identity::Uid;
+
+/// Whose environment it was and whose it becomes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Person {
+    /// `None` where /etc/passwd has no entry; root is called root all the same.
+    pub name: Option<Vec<u8>>,
+    pub home: Option<Vec<u8>>,
+}
+
+impl Person {
+    pub fn new(uid: Uid, entry: Option<&User>) -> Person {
+        let root = (uid == Uid::ROOT).then(|| b"root".to_vec());
+        Person {
+            name: entry.map(|user| user.name.clone()).or(root),
+            home: entry.map(|user| user.home.clone()),
+        }
+    }
+
+    /// Without an entry in /etc/passwd, runtimes set HOME to one of two places.
+    fn lives_in(&self, home: &[u8]) -> bool {
+        match &self.home {
+            Some(own) => own == home,
+            None => home == b"/root" || home == b"/",
+        }
+    }
+}
+
+/// The environment for the application.
+pub fn for_application<'a>(environment: &[&'a CStr], start: &Person, target: &Person) -> Vec<Cow<'a, CStr>> {
+    let home = || variable(b"HOME=", target.home.as_deref().unwrap_or(b"/"));
+    let mut has_home = false;
+    let mut result: Vec<Cow<CStr>> = Vec::with_capacity(environment.len() + 1);
+    for &entry in environment.iter().filter(|entry| !config::is_setting(entry)) {
+        let (name, value) = config::split(entry);
+        let kept = Cow::Borrowed(entry);
+        match name {
+            b"HOME" => {
+                has_home = true;
+                result.push(if start.lives_in(value) { home() } else { kept });
+            }
+            b"USER" | b"LOGNAME" if start.name.as_deref() == Some(value) => {
+                let prefix = [name, b"="].concat();
+                result.extend(target.name.as_deref().map(|name| variable(&prefix, name)));
+            }
+            _ => result.push(kept),
+        }
+    }
+    if !has_home {
+        result.push(home());
+    }
+    result
+}
+
+/// The value of the first entry of that name, as getenv(3) finds it.
+pub fn value<'a>(environment: &[&'a CStr], name: &[u8]) -> Option<&'a [u8]> {
+    environment
+        .iter()
+        .map(|entry| config::split(entry))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| value)
+}
+
+fn variable<'a>(prefix: &[u8], value: &[u8]) -> Cow<'a, CStr> {
+    // Entries of /etc/passwd have no NUL byte; up to one is all that could be meant.
+    let value = value.split(|&byte| byte == 0).next().unwrap_or_default();
+    Cow::Owned(CString::new([prefix, value].concat()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Id;
+
+    fn person(name: Option<&str>, home: Option<&str>) -> Person {
+        Person {
+            name: name.map(|name| name.as_bytes().to_vec()),
+            home: home.map(|home| home.as_bytes().to_vec()),
+        }
+    }
+
+    fn result(environment: &[&CStr], start: &Person, target: &Person) -> Vec<String> {
+        for_application(environment, start, target)
+            .iter()
+            .map(|entry| entry.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn settings_go_and_all_else_keeps_its_order() {
+        let environment = [
+            c"B=2",
+            c"CAPSHIM_USER=app",
+            c"A=1",
+            c"CAPSHIM_PORT=tcp://x",
+            c"HOME=/data",
+            c"noequals",
+            c"A=1",
+            c"CAPSHIM_LOG=info",
+        ];
+        let app = person(Some("app"), Some("/home/app"));
+        assert_eq!(
+            result(&environment, &person(Some("root"), Some("/root")), &app),
+            ["B=2", "A=1", "CAPSHIM_PORT=tcp://x", "HOME=/data", "noequals", "A=1"]
+        );
+    }
+
+    #[test]
+    fn home_follows_the_user_when_it_was_the_starting_users() {
+        let root = person(Some("root"), Some("/root"));
+        let app = person(Some("app"), Some("/home/app"));
+        assert_eq!(result(&[c"HOME=/root"], &root, &app), ["HOME=/home/app"]);
+        assert_eq!(result(&[c"X=1"], &root, &app), ["X=1", "HOME=/home/app"]);
+        assert_eq!(result(&[c"HOME=/root"], &root, &person(None, None)), ["HOME=/"]);
+        let unknown = Person::new(Uid::ROOT, None);
+        assert_eq!(result(&[c"HOME=/root"], &unknown, &app), ["HOME=/home/app"]);
+        assert_eq!(result(&[c"HOME=/"], &unknown, &app), ["HOME=/home/app"]);
+        assert_eq!(result(&[c"HOME=/srv"], &unknown, &app), ["HOME=/srv"]);
+        assert_eq!(result(&[c"HOME=/"], &root, &app), ["HOME=/"]);
+    }
+
+    #[test]
+    fn user_and_logname_change_only_if_they_named_the_starting_user() {
+        let root = Person::new(Uid::ROOT, None);
+        let app = person(Some("app"), Some("/"));
+        assert_eq!(
+            result(&[c"HOME=/x", c"USER=root", c"LOGNAME=root"], &root, &app),
+            ["HOME=/x", "USER=app", "LOGNAME=app"]
+        );
+        assert_eq!(
+            result(&[c"HOME=/x", c"USER=me", c"LOGNAME=root"], &root, &person(None, None)),
+            ["HOME=/x", "USER=me"]
+        );
+        let nobody = Person::new(Uid::new(1000).unwrap(), None);
+        assert_eq!(result(&[c"HOME=/x", c"USER=root"], &nobody, &nobody), ["HOME=/x", "USER=root"]);
+    }
+}

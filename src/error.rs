@@ -1,0 +1,133 @@
+//! How capshim says no: an exit code, one line of cause, and one line of cure where there
+//! is one.
+//!
+//! Pure: the words that depend on what was observed are chosen in `diagnose`.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// Exit codes, as documented in the README. The application's own come through unchanged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Exit {
+    /// The command line is wrong.
+    Usage = 64,
+    /// A system call failed, or the read-back differed from the plan.
+    System = 71,
+    /// This container was not granted what the settings need.
+    NotGranted = 77,
+    /// A setting is wrong or refused.
+    Setting = 78,
+    /// The command cannot be executed.
+    CannotExecute = 126,
+    /// The command was not found.
+    NotFound = 127,
+}
+
+/// Why the application was not started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    pub exit: Exit,
+    /// One line: the system call with its values and errno, or the setting with its value.
+    pub cause: String,
+    /// One line with the words to type, where there is a cure.
+    pub hint: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(exit: Exit, cause: impl Into<String>) -> Refusal {
+        Refusal { exit, cause: cause.into(), hint: None }
+    }
+
+    pub fn hint(self, hint: impl Into<String>) -> Refusal {
+        Refusal { hint: Some(hint.into()), ..self }
+    }
+
+    /// A setting whose value is wrong: `CAPSHIM_USER='app:' has an empty group`.
+    pub fn setting(name: &str, value: &[u8], complaint: Complaint) -> Refusal {
+        Refusal {
+            exit: Exit::Setting,
+            cause: format!("{name}='{}' {}", shown(value), complaint.why),
+            hint: complaint.hint,
+        }
+    }
+}
+
+/// The documented lines, each ending in a newline.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        writeln!(f, "capshim: {}", self.cause)?;
+        match &self.hint {
+            Some(hint) => writeln!(f, "capshim: hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a value, said without knowing which setting it came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Complaint {
+    /// Continues a sentence that begins with the setting: "has an empty part".
+    pub why: String,
+    pub hint: Option<String>,
+}
+
+impl Complaint {
+    pub fn new(why: impl Into<String>) -> Complaint {
+        Complaint { why: why.into(), hint: None }
+    }
+
+    pub fn hint(self, hint: impl Into<String>) -> Complaint {
+        Complaint { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// Something to tell that does not keep the application from starting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    Warning(String),
+    Info(String),
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Note::Warning(text) => writeln!(f, "capshim: warning: {text}"),
+            Note::Info(text) => writeln!(f, "capshim: info: {text}"),
+        }
+    }
+}
+
+/// Bytes from outside, made fit for one line of a message: escaped, and cut when long.
+pub fn shown(bytes: &[u8]) -> String {
+    const MOST: usize = 100;
+    let mut head = String::new();
+    for &byte in &bytes[..bytes.len().min(MOST)] {
+        match byte {
+            b'\'' | b'"' => head.push(byte.into()),
+            _ => head.extend(byte.escape_ascii().map(char::from)),
+        }
+    }
+    match bytes.len() {
+        0..=MOST => head,
+        length => format!("{head}... ({length} bytes)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_one_line_of_cause_and_one_of_hint() {
+        let refusal = Refusal::setting("CAPSHIM_USER", b"app\r", Complaint::new("is odd").hint("mend it"));
+        assert_eq!(refusal.to_string(), "capshim: CAPSHIM_USER='app\\r' is odd\ncapshim: hint: mend it\n");
+        assert_eq!(Refusal::new(Exit::System, "x: EPERM").to_string(), "capshim: x: EPERM\n");
+    }
+
+    #[test]
+    fn foreign_bytes_cannot_break_a_line_or_fill_a_screen() {
+        assert_eq!(shown(b"a\n\x1b[31m\xff'"), "a\\n\\x1b[31m\\xff'");
+        assert_eq!(shown(&[b'x'; 1_000_000]), format!("{}... (1000000 bytes)", "x".repeat(100)));
+    }
+}

@@ -1,0 +1,304 @@
+//! What a file does to credentials when it is executed: its `security.capability` attribute,
+//! set-id bits and `#!` line, and the kernel's rule for the capability sets.
+//!
+//! Pure. The rule is a diagnosis and not a guard, since the file can change before exec:
+//! that the application never gets more rests on no_new_privs and the bounding set.
+#![forbid(unsafe_code)]
+
+use crate::capset::CapSet;
+use crate::credentials::Securebits;
+use crate::identity::{Gid, Uid};
+
+/// The file capabilities of a program (capabilities(7), "File capabilities").
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FileCaps {
+    pub permitted: CapSet,
+    pub inheritable: CapSet,
+    pub effective: bool,
+}
+
+/// An attribute that the kernel refuses to execute, with EINVAL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Malformed;
+
+impl FileCaps {
+    /// Reads the attribute as the kernel hands it out. `None` for one that belongs to the
+    /// root of another user namespace, which counts as no attribute here.
+    pub fn parse(xattr: &[u8]) -> Result<Option<FileCaps>, Malformed> {
+        let word = |at: usize| {
+            xattr
+                .get(4 * at..4 * at + 4)
+                .map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        };
+        let magic = word(0).ok_or(Malformed)?;
+        let (length, halves) = match magic & 0xff00_0000 {
+            0x0100_0000 => (12, 1),
+            0x0200_0000 => (20, 2),
+            0x0300_0000 => (24, 2),
+            _ => return Err(Malformed),
+        };
+        if xattr.len() != length {
+            return Err(Malformed);
+        }
+        // Pairs of (permitted, inheritable), the low 32 bits first.
+        let set = |at: usize| {
+            let low = word(at).unwrap_or(0);
+            let high = if halves == 2 { word(at + 2).unwrap_or(0) } else { 0 };
+            CapSet::from_bits(u64::from(high) << 32 | u64::from(low))
+        };
+        let root = if length == 24 { word(5).unwrap_or(0) } else { 0 };
+        let caps = FileCaps { permitted: set(1), inheritable: set(2), effective: magic & 1 != 0 };
+        Ok((root == 0).then_some(caps))
+    }
+}
+
+/// What an executable file brings into exec, on the mount where it lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Executable {
+    pub caps: Option<FileCaps>,
+    /// The owner of a set-user-ID file.
+    pub set_uid: Option<Uid>,
+    /// The group of a set-group-ID file.
+    pub set_gid: Option<Gid>,
+}
+
+/// What of the credentials counts at exec. Real, effective and saved ids are equal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Before {
+    pub uid: Uid,
+    pub gid: Gid,
+    pub permitted: CapSet,
+    pub inheritable: CapSet,
+    pub ambient: CapSet,
+    pub bounding: CapSet,
+    pub no_new_privs: bool,
+    pub securebits: Securebits,
+}
+
+/// What the program holds after exec.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct After {
+    /// The effective and saved ids; the real ones stay.
+    pub uid: Uid,
+    pub gid: Gid,
+    pub permitted: CapSet,
+    pub effective: CapSet,
+    pub ambient: CapSet,
+}
+
+/// exec itself fails with EPERM: the file has the effective bit and capabilities that it
+/// cannot get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotPermitted;
+
+/// The kernel's rule (capabilities(7), "Transformation of capabilities during execve()").
+///
+/// ```text
+/// P' = (I & fI) | (fP & B) | A'
+/// E' = fE ? P' : A'
+/// A' = the file has capabilities or changes ids ? none : A
+/// ```
+/// The inheritable and bounding sets stay as they are.
+pub fn after_exec(before: &Before, file: &Executable) -> Result<After, NotPermitted> {
+    let set_uid = file.set_uid.filter(|_| !before.no_new_privs);
+    let set_gid = file.set_gid.filter(|_| !before.no_new_privs);
+    let mut uid = set_uid.unwrap_or(before.uid);
+    let mut gid = set_gid.unwrap_or(before.gid);
+    let changes_ids = uid != before.uid || gid != before.gid;
+
+    let (mut permitted, mut effective) = (CapSet::EMPTY, false);
+    if let Some(caps) = file.caps {
+        permitted = (before.inheritable & caps.inheritable) | (before.bounding & caps.permitted);
+        effective = caps.effective;
+        if effective && !caps.permitted.is_subset_of(permitted) {
+            return Err(NotPermitted);
+        }
+    }
+
+    // Root counts as a file with all capabilities, unless a set-user-ID root file has some.
+    let is_root = uid == Uid::ROOT || before.uid == Uid::ROOT;
+    let mixed = file.caps.is_some() && uid == Uid::ROOT && before.uid != Uid::ROOT;
+    if is_root && !mixed && !before.securebits.has(Securebits::NOROOT) {
+        permitted = before.bounding | before.inheritable;
+        effective |= uid == Uid::ROOT;
+    }
+
+    let gains = changes_ids || !permitted.is_subset_of(before.permitted);
+    if gains && before.no_new_privs {
+        (uid, gid) = (before.uid, before.gid);
+        permitted = permitted & before.permitted;
+    }
+    let ambient = if file.caps.is_some() || changes_ids { CapSet::EMPTY } else { before.ambient };
+    let permitted = permitted | ambient;
+    Ok(After { uid, gid, permitted, effective: if effective { permitted } else { ambient }, ambient })
+}
+
+/// The first bytes of a file, as execve(2) reads them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Head<'a> {
+    /// `#!` and the path of an interpreter, which may be relative to the working directory.
+    Script(&'a [u8]),
+    /// `#!` without an interpreter, or with one that does not fit: ENOEXEC.
+    BadScript,
+    Other,
+}
+
+/// As much of a file's beginning as the kernel looks at (BINPRM_BUF_SIZE).
+pub const HEAD: usize = 256;
+
+/// How many interpreters of interpreters the kernel follows before it says ELOOP.
+pub const MOST_INTERPRETERS: usize = 5;
+
+/// Reads a `#!` line as the kernel does (fs/binfmt_script.c): spaces and tabs around the
+/// path are skipped, and a path that may have been cut off is refused.
+pub fn head(bytes: &[u8]) -> Head<'_> {
+    let bytes = &bytes[..bytes.len().min(HEAD)];
+    let Some(line) = bytes.strip_prefix(b"#!") else { return Head::Other };
+    let end = line.iter().position(|&byte| byte == b'\n');
+    let (line, whole) = match end {
+        Some(end) => (&line[..end], true),
+        // A file shorter than the buffer is followed by NUL bytes there.
+        None => (line, bytes.len() < HEAD),
+    };
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let Some(start) = line.iter().position(|byte| !blank(byte)) else { return Head::BadScript };
+    let path = &line[start..];
+    match path.iter().position(|byte| blank(byte) || *byte == 0) {
+        Some(0) => Head::BadScript,
+        Some(length) => Head::Script(&path[..length]),
+        None if whole => Head::Script(path),
+        None => Head::BadScript,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capset::Cap;
+    use crate::identity::Id;
+
+    const LOCK: CapSet = CapSet::of(&[Cap::CAP_IPC_LOCK]);
+    const RAW: CapSet = CapSet::of(&[Cap::CAP_NET_RAW]);
+
+    fn xattr(magic: u32, words: &[u32]) -> Vec<u8> {
+        [magic].iter().chain(words).flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    fn before() -> Before {
+        Before {
+            uid: Uid::new(1000).unwrap(),
+            gid: Gid::new(1000).unwrap(),
+            permitted: LOCK,
+            inheritable: LOCK,
+            ambient: LOCK,
+            bounding: LOCK | RAW,
+            no_new_privs: true,
+            securebits: Securebits::default(),
+        }
+    }
+
+    fn with_caps(permitted: CapSet, inheritable: CapSet, effective: bool) -> Executable {
+        Executable { caps: Some(FileCaps { permitted, inheritable, effective }), ..Executable::default() }
+    }
+
+    #[test]
+    fn every_revision_of_the_attribute_is_read() {
+        let v1 = FileCaps { permitted: LOCK, inheritable: RAW, effective: true };
+        assert_eq!(FileCaps::parse(&xattr(0x0100_0001, &[1 << 14, 1 << 13])), Ok(Some(v1)));
+        let v2 =
+            FileCaps { permitted: CapSet::from_bits(1 << 40 | 1 << 14), inheritable: RAW, effective: false };
+        assert_eq!(FileCaps::parse(&xattr(0x0200_0000, &[1 << 14, 1 << 13, 1 << 8, 0])), Ok(Some(v2)));
+        assert_eq!(FileCaps::parse(&xattr(0x0300_0000, &[1 << 14, 1 << 13, 1 << 8, 0, 0])), Ok(Some(v2)));
+    }
+
+    #[test]
+    fn another_namespaces_attribute_counts_as_none() {
+        assert_eq!(FileCaps::parse(&xattr(0x0300_0001, &[1, 0, 0, 0, 100_000])), Ok(None));
+    }
+
+    #[test]
+    fn an_attribute_that_the_kernel_refuses_is_malformed() {
+        for bytes in [
+            &b""[..],
+            b"\0\0\0",
+            &xattr(0, &[0, 0]),
+            &xattr(0x0200_0000, &[0, 0]),
+            &xattr(0x0200_0000, &[0; 5]),
+            &xattr(0x0400_0000, &[0; 5]),
+        ] {
+            assert_eq!(FileCaps::parse(bytes), Err(Malformed), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_file_keeps_everything() {
+        let after = after_exec(&before(), &Executable::default()).unwrap();
+        assert_eq!((after.permitted, after.effective, after.ambient), (LOCK, LOCK, LOCK));
+    }
+
+    #[test]
+    fn file_capabilities_clear_ambient_even_when_they_are_empty() {
+        let after = after_exec(&before(), &with_caps(CapSet::EMPTY, CapSet::EMPTY, false)).unwrap();
+        assert_eq!(
+            (after.permitted, after.effective, after.ambient),
+            (CapSet::EMPTY, CapSet::EMPTY, CapSet::EMPTY)
+        );
+        let after = after_exec(&before(), &with_caps(LOCK, CapSet::EMPTY, true)).unwrap();
+        assert_eq!((after.permitted, after.effective, after.ambient), (LOCK, LOCK, CapSet::EMPTY));
+        let after = after_exec(&before(), &with_caps(CapSet::EMPTY, LOCK, true)).unwrap();
+        assert_eq!((after.permitted, after.effective, after.ambient), (LOCK, LOCK, CapSet::EMPTY));
+    }
+
+    #[test]
+    fn file_capabilities_add_up_to_the_bounding_set_unless_no_new_privs_is_on() {
+        let file = with_caps(LOCK | RAW, CapSet::EMPTY, true);
+        assert_eq!(after_exec(&before(), &file).unwrap().permitted, LOCK);
+        let off = Before { no_new_privs: false, ..before() };
+        assert_eq!(after_exec(&off, &file).unwrap().permitted, LOCK | RAW);
+    }
+
+    #[test]
+    fn an_effective_file_beyond_the_bounding_set_cannot_be_executed() {
+        let admin = CapSet::of(&[Cap::CAP_SYS_ADMIN]);
+        assert_eq!(after_exec(&before(), &with_caps(admin, CapSet::EMPTY, true)), Err(NotPermitted));
+        assert!(after_exec(&before(), &with_caps(admin, CapSet::EMPTY, false)).is_ok());
+    }
+
+    #[test]
+    fn root_gets_the_bounding_set_unless_no_new_privs_is_on() {
+        let root = Before { uid: Uid::ROOT, gid: Gid::ROOT, ..before() };
+        assert_eq!(after_exec(&root, &Executable::default()).unwrap().effective, LOCK);
+        let off = Before { no_new_privs: false, ..root };
+        assert_eq!(after_exec(&off, &Executable::default()).unwrap().effective, LOCK | RAW);
+        let noroot = Before { securebits: Securebits(Securebits::NOROOT), ..off };
+        assert_eq!(after_exec(&noroot, &Executable::default()).unwrap().effective, LOCK);
+    }
+
+    #[test]
+    fn set_id_bits_count_only_without_no_new_privs() {
+        let file = Executable { set_uid: Some(Uid::ROOT), ..Executable::default() };
+        assert_eq!(after_exec(&before(), &file).unwrap().uid, before().uid);
+        let off = Before { no_new_privs: false, ..before() };
+        let after = after_exec(&off, &file).unwrap();
+        assert_eq!((after.uid, after.effective, after.ambient), (Uid::ROOT, LOCK | RAW, CapSet::EMPTY));
+    }
+
+    #[test]
+    fn script_lines_are_read_as_the_kernel_reads_them() {
+        assert_eq!(head(b"#!/bin/sh\necho"), Head::Script(b"/bin/sh"));
+        assert_eq!(head(b"#! \t/bin/sh -e\n"), Head::Script(b"/bin/sh"));
+        assert_eq!(head(b"#!/bin/sh"), Head::Script(b"/bin/sh"));
+        assert_eq!(head(b"#!/bin/sh\0x\n"), Head::Script(b"/bin/sh"));
+        assert_eq!(head(b"#!/bin/sh\r\n"), Head::Script(b"/bin/sh\r"));
+        assert_eq!(head(b"#!\n/bin/sh"), Head::BadScript);
+        assert_eq!(head(b"#!   \t "), Head::BadScript);
+        assert_eq!(head(b"#!"), Head::BadScript);
+        assert_eq!(head(b"\x7fELF"), Head::Other);
+        assert_eq!(head(b""), Head::Other);
+        let mut long = b"#!/".to_vec();
+        long.resize(300, b'a');
+        assert_eq!(head(&long), Head::BadScript);
+        long[254] = b' ';
+        assert!(matches!(head(&long), Head::Script(path) if path.len() == 252));
+    }
+}

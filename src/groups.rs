@@ -1,0 +1,120 @@
+//! Which supplementary groups the application has, and why others are dropped.
+//!
+//! Pure.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use crate::accounts::Accounts;
+use crate::config::{self, Config};
+use crate::credentials::Credentials;
+use crate::error::{Complaint, Exit, Refusal};
+use crate::identity::{self, Gid, GroupPolicy, Id, OVERFLOW_ID};
+
+/// NGROUPS_MAX, setgroups(2).
+const MOST_GROUPS: usize = 65536;
+
+/// The decision.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Groups {
+    /// Sorted, each once.
+    pub list: Vec<Gid>,
+    pub dropped: Vec<Dropped>,
+    /// The inherited list may have a group in it that this user namespace does not map.
+    pub uncertain: bool,
+}
+
+/// A group that the application does not get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dropped {
+    pub gid: Gid,
+    pub why: Why,
+}
+
+/// Why `auto` does not pass an inherited group on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    Root,
+    MaybeUnmapped,
+    GivenToRoot,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Why::Root => "it is root's",
+            Why::MaybeUnmapped => "it may stand for a group that this user namespace does not map",
+            Why::GivenToRoot => "/etc/group gives it to root",
+        })
+    }
+}
+
+/// Decides the list for an application whose gid is `gid`. That gid is always part of a list
+/// made here: where it is missing, group permissions that deny can be bypassed
+/// (CVE-2022-36109).
+pub fn decide(
+    config: &Config,
+    start: &Credentials,
+    accounts: &Accounts,
+    gid: Gid,
+    switches: bool,
+) -> Result<Groups, Refusal> {
+    let inherited = &start.groups;
+    let uncertain = inherited.iter().any(|gid| gid.raw() == OVERFLOW_ID);
+    let mut dropped = Vec::new();
+    let mut list = vec![gid];
+    match &config.groups {
+        GroupPolicy::Auto | GroupPolicy::Keep if !switches => {
+            return Ok(Groups { list: inherited.clone(), dropped, uncertain });
+        }
+        GroupPolicy::Auto => {
+            if config.user.as_ref().is_some_and(|spec| spec.group.is_none()) {
+                list.extend(accounts.of_target.iter().filter(|group| **group != Gid::ROOT));
+            }
+            list.sort_unstable();
+            let own = list.clone();
+            for &group in inherited.iter().filter(|group| own.binary_search(group).is_err()) {
+                match reason_to_drop(group, accounts) {
+                    Some(why) => dropped.push(Dropped { gid: group, why }),
+                    None => list.push(group),
+                }
+            }
+        }
+        GroupPolicy::Keep if uncertain => {
+            let complaint = Complaint::new(format!(
+                "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
+            ))
+            .hint("list the groups that the application needs: CAPSHIM_GROUPS=2000,3000");
+            return Err(Refusal::setting(config::GROUPS, b"keep", complaint));
+        }
+        GroupPolicy::Keep => list.extend(inherited),
+        GroupPolicy::None => {}
+        GroupPolicy::List(groups) => list.extend(identity::resolve_groups(groups, accounts)?),
+    }
+    list.sort_unstable();
+    list.dedup();
+    if list.len() > MOST_GROUPS {
+        let cause = format!(
+            "{} makes {} groups, more than the {MOST_GROUPS} that the kernel takes",
+            config::GROUPS,
+            list.len()
+        );
+        return Err(Refusal::new(Exit::Setting, cause)
+            .hint("list the groups that the application needs: CAPSHIM_GROUPS=2000,3000"));
+    }
+    Ok(Groups { list, dropped, uncertain })
+}
+
+/// Why an inherited group is not passed on under `auto`. What is left is what the runtime
+/// added for this container (fsGroup, supplementalGroups, --group-add).
+fn reason_to_drop(group: Gid, accounts: &Accounts) -> Option<Why> {
+    if group == Gid::ROOT {
+        Some(Why::Root)
+    } else if group.raw() == OVERFLOW_ID {
+        Some(Why::MaybeUnmapped)
+    } else if accounts.of_root.binary_search(&group).is_ok() {
+        Some(Why::GivenToRoot)
+    } else {
+        None
+    }
+}

@@ -1,0 +1,30 @@
+//! capshim gives a non-root application exactly the Linux capabilities that its environment
+//! lists, then executes it and is gone.
+//!
+//! This library is the program's own, cut into modules so that tests, fuzz targets and the
+//! program share them; it is no interface for others.
+//!
+//! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
+//! [`accounts`], [`groups`], [`file_caps`], [`environment`], [`plan`], [`diagnose`],
+//! [`error`]. The rest reads ([`credentials`], [`elf`]), changes ([`apply`]) or replaces
+//! ([`exec`]) this process; every unsafe line is in [`sys`].
+#![deny(unsafe_code)]
+
+pub mod accounts;
+pub mod apply;
+pub mod capset;
+pub mod cli;
+pub mod config;
+pub mod credentials;
+pub mod diagnose;
+pub mod elf;
+pub mod environment;
+pub mod error;
+pub mod exec;
+pub mod file_caps;
+pub mod groups;
+pub mod identity;
+pub mod plan;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod words;

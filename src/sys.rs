@@ -1,0 +1,313 @@
+//! System calls: every unsafe line of the program, one small safe function each.
+//!
+//! The calls that change credentials are made directly: libc's wrappers act on all threads
+//! of a process and may replace the errno, while this process has one thread. Each function
+//! returns the errno of its call and does nothing else; the decisions are elsewhere.
+
+use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ptr;
+
+use nix::errno::Errno;
+
+use crate::capset::{CapSet, ThreadCaps};
+
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("on 32-bit targets these credential calls take 16-bit ids");
+
+type Result<T> = std::result::Result<T, Errno>;
+
+/// Makes `$run` the program's C `main`, so that std's start-up does not run: it would set
+/// SIGPIPE to ignored, which the application would inherit.
+#[macro_export]
+macro_rules! c_main {
+    ($run:path) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn main(argc: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
+            // SAFETY: the C runtime calls main, with a null-terminated argv.
+            let (args, environment) = unsafe { $crate::sys::main_arguments(argc, argv) };
+            $run(&args, &environment)
+        }
+    };
+}
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+}
+
+/// The arguments and the environment, as they stand in memory.
+///
+/// # Safety
+/// `argv` must be what C's `main` was given, and nothing may change the environment.
+pub unsafe fn main_arguments(
+    _argc: c_int,
+    argv: *const *const c_char,
+) -> (Vec<&'static CStr>, Vec<&'static CStr>) {
+    // SAFETY: both are null-terminated arrays of C strings that live as long as the process;
+    // nothing in this program calls setenv.
+    unsafe { (strings(argv), strings(environ)) }
+}
+
+/// # Safety
+/// `array` must be null or a null-terminated array of C strings that are never changed.
+unsafe fn strings(mut array: *const *const c_char) -> Vec<&'static CStr> {
+    let mut strings = Vec::new();
+    // SAFETY: each step stays within the array, whose end is the first null pointer.
+    unsafe {
+        while !array.is_null() && !(*array).is_null() {
+            strings.push(CStr::from_ptr(*array));
+            array = array.add(1);
+        }
+    }
+    strings
+}
+
+/// The path that execve(2) was given for this program (AT_EXECFN, getauxval(3)); empty if
+/// the kernel did not say.
+pub fn executed_path() -> &'static CStr {
+    // SAFETY: getauxval takes a number; the kernel put the string on the initial stack.
+    unsafe {
+        match libc::getauxval(libc::AT_EXECFN) {
+            0 => c"",
+            address => CStr::from_ptr(address as *const c_char),
+        }
+    }
+}
+
+/// `_LINUX_CAPABILITY_VERSION_3`: 64 bits in two data structures.
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// capget(2) for this thread. The buffers begin with all bits set, which no plan contains.
+pub fn capget() -> Result<ThreadCaps> {
+    let mut header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [CapData { effective: !0, permitted: !0, inheritable: !0 }; 2];
+    // SAFETY: version 3 writes at most the header and two data structures.
+    checked(unsafe { libc::syscall(libc::SYS_capget, &mut header, data.as_mut_ptr()) })?;
+    let join = |low: u32, high: u32| CapSet::from_bits(u64::from(high) << 32 | u64::from(low));
+    let [low, high] = data;
+    Ok(ThreadCaps {
+        effective: join(low.effective, high.effective),
+        permitted: join(low.permitted, high.permitted),
+        inheritable: join(low.inheritable, high.inheritable),
+    })
+}
+
+/// capset(2) for this thread.
+pub fn capset(caps: ThreadCaps) -> Result<()> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let half = |shift: u32| CapData {
+        effective: (caps.effective.bits() >> shift) as u32,
+        permitted: (caps.permitted.bits() >> shift) as u32,
+        inheritable: (caps.inheritable.bits() >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: version 3 reads the header and two data structures.
+    checked(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
+}
+
+/// prctl(2) with up to two numbers; the unused arguments are 0, as newer options demand.
+fn prctl(option: c_int, arg2: c_long, arg3: c_long) -> Result<c_long> {
+    // SAFETY: the options used in this file take numbers only.
+    checked(unsafe {
+        libc::syscall(libc::SYS_prctl, c_long::from(option), arg2, arg3, 0 as c_long, 0 as c_long)
+    })
+}
+
+/// PR_SET_KEEPCAPS: permitted stays when uid 0 becomes another.
+pub fn set_keepcaps() -> Result<()> {
+    prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop)
+}
+
+/// PR_CAPBSET_READ; EINVAL for a capability that the kernel does not know.
+pub fn bounding_contains(number: u8) -> Result<bool> {
+    prctl(libc::PR_CAPBSET_READ, number.into(), 0).map(|set| set == 1)
+}
+
+/// PR_CAPBSET_DROP; needs SETPCAP effective.
+pub fn bounding_drop(number: u8) -> Result<()> {
+    prctl(libc::PR_CAPBSET_DROP, number.into(), 0).map(drop)
+}
+
+/// PR_CAP_AMBIENT_IS_SET; EINVAL where there are no ambient capabilities.
+pub fn ambient_contains(number: u8) -> Result<bool> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.into(), number.into()).map(|set| set == 1)
+}
+
+/// PR_CAP_AMBIENT_RAISE.
+pub fn ambient_raise(number: u8) -> Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE.into(), number.into()).map(drop)
+}
+
+/// PR_CAP_AMBIENT_CLEAR_ALL.
+pub fn ambient_clear_all() -> Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL.into(), 0).map(drop)
+}
+
+/// PR_SET_NO_NEW_PRIVS.
+pub fn set_no_new_privs() -> Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// PR_GET_NO_NEW_PRIVS.
+pub fn no_new_privs() -> Result<bool> {
+    prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|set| set == 1)
+}
+
+/// PR_GET_SECUREBITS.
+pub fn securebits() -> Result<u32> {
+    prctl(libc::PR_GET_SECUREBITS, 0, 0).map(|bits| bits as u32)
+}
+
+/// getresuid(2): real, effective, saved. The buffer begins with 4294967295, no valid id.
+pub fn getresuid() -> Result<[u32; 3]> {
+    get_ids(libc::SYS_getresuid)
+}
+
+/// getresgid(2): real, effective, saved. The buffer begins with 4294967295, no valid id.
+pub fn getresgid() -> Result<[u32; 3]> {
+    get_ids(libc::SYS_getresgid)
+}
+
+fn get_ids(call: c_long) -> Result<[u32; 3]> {
+    let [mut real, mut effective, mut saved] = [u32::MAX; 3];
+    // SAFETY: both calls write one id through each of the three pointers.
+    checked(unsafe { libc::syscall(call, &mut real, &mut effective, &mut saved) })?;
+    Ok([real, effective, saved])
+}
+
+/// setresuid(2) with all three ids.
+pub fn setresuid(uid: u32) -> Result<()> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// setresgid(2) with all three ids.
+pub fn setresgid(gid: u32) -> Result<()> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+}
+
+/// getgroups(2). The buffer begins with 4294967295, no valid id.
+pub fn getgroups() -> Result<Vec<u32>> {
+    // SAFETY: with size 0 nothing is written.
+    let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, 0, ptr::null_mut::<u32>()) })?;
+    let mut groups = vec![u32::MAX; count as usize];
+    // SAFETY: at most `count` ids are written.
+    let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, count, groups.as_mut_ptr()) })?;
+    groups.truncate(count as usize);
+    Ok(groups)
+}
+
+/// setgroups(2).
+pub fn setgroups(groups: &[u32]) -> Result<()> {
+    // SAFETY: reads `groups.len()` ids.
+    checked(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// The `security.capability` attribute of a file, symbolic links followed (getxattr(2));
+/// `None` where it has none or where none can be for this user namespace (EOVERFLOW).
+pub fn security_capability(path: &CStr) -> Result<Option<Vec<u8>>> {
+    // No revision of the attribute is longer than 24 bytes; a longer one is ERANGE.
+    let mut value = vec![0u8; 64];
+    // SAFETY: writes at most `value.len()` bytes; the strings end in NUL.
+    let length = checked(unsafe {
+        libc::syscall(
+            libc::SYS_getxattr,
+            path.as_ptr(),
+            c"security.capability".as_ptr(),
+            value.as_mut_ptr(),
+            value.len(),
+        )
+    });
+    match length {
+        Ok(length) => {
+            value.truncate(length as usize);
+            Ok(Some(value))
+        }
+        Err(Errno::ENODATA | Errno::ENOTSUP | Errno::EOVERFLOW) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether a file lies on a mount that ignores set-id bits and file capabilities (statfs(2)).
+pub fn is_nosuid(path: &CStr) -> Result<bool> {
+    nix::sys::statvfs::statvfs(path).map(|fs| fs.flags().contains(nix::sys::statvfs::FsFlags::ST_NOSUID))
+}
+
+/// Whether the effective ids may execute a file or search a directory (faccessat2(2)).
+pub fn may_execute(path: &CStr) -> Result<()> {
+    // SAFETY: the string ends in NUL.
+    let effective = unsafe {
+        libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS)
+    };
+    match checked(effective) {
+        // Before Linux 5.8, or under an older seccomp filter. All ids are equal by now, so
+        // faccessat(2) differs only in not counting capabilities.
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            // SAFETY: the string ends in NUL.
+            checked(unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK) })
+                .map(drop)
+        }
+        result => result.map(drop),
+    }
+}
+
+/// execve(2). It returns only if it failed.
+pub fn execve(path: &CStr, argv: &[&CStr], environment: &[&CStr]) -> Errno {
+    let argv = pointers(argv);
+    let environment = pointers(environment);
+    // SAFETY: both arrays end in a null pointer and point to strings that end in NUL, all of
+    // which outlive the call.
+    unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), environment.as_ptr()) };
+    Errno::last()
+}
+
+fn pointers(strings: &[&CStr]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+fn checked(result: c_long) -> Result<c_long> {
+    if result == -1 { Err(Errno::last()) } else { Ok(result) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capget_fills_both_halves() {
+        let caps = capget().unwrap();
+        for set in [caps.effective, caps.permitted, caps.inheritable] {
+            assert_eq!(set.bits() >> 63, 0, "a bit of the buffer's first content is left");
+        }
+    }
+
+    #[test]
+    fn setting_what_is_already_there_changes_nothing_on_either_side_of_bit_32() {
+        let before = capget().unwrap();
+        capset(before).unwrap();
+        assert_eq!(capget().unwrap(), before);
+    }
+
+    #[test]
+    fn the_path_of_this_program_is_known() {
+        assert!(
+            executed_path()
+                .to_bytes()
+                .ends_with(std::env::args().next().unwrap().rsplit('/').next().unwrap().as_bytes())
+        );
+    }
+}
