@@ -1,0 +1,377 @@
+//! Real containers for the tests: an OCI bundle made for one start, run by runc, and gone
+//! with the value.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What Alpine's base image has, in short.
+pub const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\
+    bin:x:1:1:bin:/bin:/sbin/nologin\n\
+    nobody:x:65534:65534:nobody:/:/sbin/nologin\n\
+    app:x:1000:1000:app:/home/app:/bin/sh\n\
+    other:x:1001:1002::/home/other:/bin/sh\n";
+pub const GROUP: &str = "root:x:0:root\nbin:x:1:root,bin,daemon\ndaemon:x:2:root,bin,daemon\n\
+    sys:x:3:root,bin\nadm:x:4:root,daemon\ntty:x:5:\ndisk:x:6:root\nwheel:x:10:root\nfloppy:x:11:root\n\
+    dialout:x:20:root\ntape:x:26:root\nvideo:x:27:root\naudio:x:29:app\nnobody:x:65534:\napp:x:1000:\n\
+    web:x:1001:app,other\n";
+
+/// The groups that a runtime gives root on such an image (its own, and all that list it).
+pub const ROOTS_GROUPS: [u32; 11] = [0, 1, 2, 3, 4, 6, 10, 11, 20, 26, 27];
+
+/// Ends a test here, loudly, where containers cannot be run; fails it where all tests must.
+#[macro_export]
+macro_rules! needs_containers {
+    () => {
+        if let Err(missing) = $crate::container::available() {
+            let missing = format!("NOT RUN, {missing}: scripts/test installs and builds what is needed");
+            assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "{missing}");
+            eprintln!("{missing}");
+            return;
+        }
+    };
+}
+
+pub fn available() -> Result<(), String> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return Err("not root".into());
+    }
+    for program in ["runc", "busybox", "setcap"] {
+        find(program).ok_or(format!("no {program}"))?;
+    }
+    std::env::var_os("STATIC_DIR").map(drop).ok_or("no STATIC_DIR with the static binaries".into())
+}
+
+/// A program on this machine.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// A binary that scripts/build-static made.
+fn built(name: &str) -> PathBuf {
+    let folder = PathBuf::from(std::env::var_os("STATIC_DIR").expect("STATIC_DIR"));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    if name == "capshim" { folder.join(name) } else { folder.join("examples").join(name) }
+}
+
+/// One container to be. The image has /capshim, the payloads /state, /lock_memory and
+/// /bind_port, /launch to set up odd starts, and busybox as /bin/sh.
+pub struct Container {
+    folder: TempDir,
+    id: String,
+    config: Value,
+    stdin: Option<OwnedFd>,
+}
+
+/// What a container left behind.
+pub struct Output {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Container {
+    /// Started by the runtime as root, with SETUID and SETGID and nothing else.
+    pub fn root() -> Container {
+        Container::user(0, 0).capabilities(&["SETGID", "SETUID"])
+    }
+
+    /// Started by the runtime as this user, with no capability anywhere.
+    pub fn user(uid: u32, gid: u32) -> Container {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let id = format!("capshim-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = TempDir::with_prefix("capshim-").expect("a temporary folder");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("chmod");
+        let namespaces = ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({ "type": kind }));
+        let memlock = json!({ "type": "RLIMIT_MEMLOCK", "hard": 8 << 20, "soft": 8 << 20 });
+        let device_options = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+        let config = json!({
+            "ociVersion": "1.0.2",
+            "root": { "path": "rootfs" },
+            "process": {
+                "args": [], "cwd": "/", "env": ["PATH=/bin", "HOME=/root"],
+                "user": { "uid": uid, "gid": gid, "additionalGids": [] },
+                "capabilities": { "bounding": [], "permitted": [], "effective": [], "inheritable": [], "ambient": [] },
+                "rlimits": [memlock], "noNewPrivileges": false, "terminal": false,
+            },
+            "mounts": [
+                { "destination": "/proc", "type": "proc", "source": "proc" },
+                { "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"] },
+                { "destination": "/dev/pts", "type": "devpts", "source": "devpts", "options": device_options },
+            ],
+            "linux": { "namespaces": namespaces },
+        });
+        let container = Container { folder, id, config, stdin: None };
+        for folder in ["bin", "dev", "etc", "home/app", "proc", "root", "run", "tmp"] {
+            fs::create_dir_all(container.path(folder)).expect("a folder");
+        }
+        fs::set_permissions(container.path("tmp"), Permissions::from_mode(0o1777)).expect("chmod");
+        for name in ["capshim", "state", "lock_memory", "bind_port", "launch"] {
+            fs::copy(built(name), container.path(name)).expect("a built binary");
+        }
+        fs::copy(find("busybox").expect("busybox"), container.path("bin/busybox")).expect("busybox");
+        symlink("busybox", container.path("bin/sh")).expect("a link");
+        container.file("/etc/passwd", PASSWD).file("/etc/group", GROUP)
+    }
+
+    /// A place in the image, for the host.
+    pub fn path(&self, inside: &str) -> PathBuf {
+        self.folder.path().join("rootfs").join(inside.trim_start_matches('/'))
+    }
+
+    /// What a runtime does with `capabilities.add`: bounding always, and for root permitted
+    /// and effective. For others permitted before exec, which the kernel then clears.
+    pub fn capabilities(self, names: &[&str]) -> Container {
+        ["bounding", "permitted", "effective"].into_iter().fold(self, |this, set| this.set(set, names))
+    }
+
+    /// One of the five sets by itself.
+    pub fn set(mut self, set: &str, names: &[&str]) -> Container {
+        let names: Vec<String> = names.iter().map(|name| format!("CAP_{name}")).collect();
+        self.config["process"]["capabilities"][set] = json!(names);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Container {
+        self.environment().push(json!(format!("{name}={value}")));
+        self
+    }
+
+    pub fn without_env(mut self, name: &str) -> Container {
+        let prefix = format!("{name}=");
+        self.environment().retain(|entry| !entry.as_str().unwrap_or_default().starts_with(&prefix));
+        self
+    }
+
+    fn environment(&mut self) -> &mut Vec<Value> {
+        self.config["process"]["env"].as_array_mut().expect("env")
+    }
+
+    /// Supplementary groups from the runtime.
+    pub fn groups(mut self, gids: &[u32]) -> Container {
+        self.config["process"]["user"]["additionalGids"] = json!(gids);
+        self
+    }
+
+    pub fn no_new_privs(mut self) -> Container {
+        self.config["process"]["noNewPrivileges"] = json!(true);
+        self
+    }
+
+    pub fn cwd(mut self, folder: &str) -> Container {
+        self.config["process"]["cwd"] = json!(folder);
+        self
+    }
+
+    /// A user namespace in which the ids below `size` are those from `first` on outside.
+    pub fn user_namespace(mut self, first: u32, size: u32) -> Container {
+        let map = json!([{ "containerID": 0, "hostID": first, "size": size }]);
+        self.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({ "type": "user" }));
+        self.config["linux"]["uidMappings"] = map.clone();
+        self.config["linux"]["gidMappings"] = map;
+        let image = self.path("");
+        for entry in walk(&image) {
+            std::os::unix::fs::lchown(entry, Some(first), Some(first)).expect("lchown");
+        }
+        self
+    }
+
+    /// A folder of the image once more at another place.
+    pub fn bind(mut self, source: &str, destination: &str, options: &[&str]) -> Container {
+        fs::create_dir_all(self.path(destination)).expect("a folder");
+        let options = [&["bind"], options].concat();
+        let mount = json!({ "destination": destination, "type": "bind", "source": self.path(source), "options": options });
+        self.config["mounts"].as_array_mut().expect("mounts").push(mount);
+        self
+    }
+
+    /// A system call that the container's seccomp filter answers with an errno.
+    pub fn deny(self, call: &str, errno: i32) -> Container {
+        self.seccomp(json!({ "names": [call], "action": "SCMP_ACT_ERRNO", "errnoRet": errno }))
+    }
+
+    /// The same for one option of prctl(2).
+    pub fn deny_prctl(self, option: i32, errno: i32) -> Container {
+        let argument = json!({ "index": 0, "value": option, "op": "SCMP_CMP_EQ" });
+        self.seccomp(json!({ "names": ["prctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": [argument] }))
+    }
+
+    fn seccomp(mut self, rule: Value) -> Container {
+        self.config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] });
+        self
+    }
+
+    /// A file of root's, mode 0644.
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Container {
+        fs::write(self.path(path), content).expect("a file");
+        self
+    }
+
+    /// A copy of something in the image.
+    pub fn copy(self, from: &str, to: &str) -> Container {
+        fs::create_dir_all(self.path(to).parent().expect("a parent")).expect("a folder");
+        fs::copy(self.path(from), self.path(to)).expect("a copy");
+        self
+    }
+
+    pub fn without(self, path: &str) -> Container {
+        fs::remove_file(self.path(path)).expect("a file to remove");
+        self
+    }
+
+    pub fn folder(self, path: &str) -> Container {
+        fs::create_dir_all(self.path(path)).expect("a folder");
+        self
+    }
+
+    /// Owner first: a change of owner clears set-id bits.
+    pub fn owned(self, path: &str, uid: u32, gid: u32, mode: u32) -> Container {
+        chown(self.path(path), Some(uid), Some(gid)).expect("chown");
+        self.mode(path, mode)
+    }
+
+    pub fn mode(self, path: &str, mode: u32) -> Container {
+        fs::set_permissions(self.path(path), Permissions::from_mode(mode)).expect("chmod");
+        self
+    }
+
+    /// File capabilities in setcap's words, as in `cap_ipc_lock=p`.
+    pub fn file_caps(self, path: &str, words: &str) -> Container {
+        let setcap = Command::new("setcap").arg(words).arg(self.path(path)).output().expect("setcap");
+        assert!(setcap.status.success(), "setcap {words}: {}", String::from_utf8_lossy(&setcap.stderr));
+        self
+    }
+
+    /// The raw `security.capability` attribute.
+    pub fn capability_attribute(self, path: &str, bytes: &[u8]) -> Container {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let script = "import os, sys; os.setxattr(sys.argv[1], 'security.capability', bytes.fromhex(sys.argv[2]))";
+        let python = Command::new("python3").args(["-c", script]).arg(self.path(path)).arg(hex).output().expect("python3");
+        assert!(python.status.success(), "setxattr: {}", String::from_utf8_lossy(&python.stderr));
+        self
+    }
+
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Container {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
+    /// Starts the command in the container and waits for its end.
+    pub fn run(mut self, command: &[&str]) -> Output {
+        let stdin = self.stdin.take().map_or(Stdio::null(), Stdio::from);
+        let output = self.runc(command).stdin(stdin).output().expect("runc");
+        Output {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("text from the container"),
+            stderr: String::from_utf8(output.stderr).expect("text from the container"),
+        }
+    }
+
+    /// The same through capshim.
+    pub fn shim(self, command: &[&str]) -> Output {
+        self.run(&[&["/capshim"], command].concat())
+    }
+
+    /// Starts the command on a terminal and returns what it wrote there.
+    pub fn on_terminal(mut self, command: &[&str]) -> String {
+        self.config["process"]["terminal"] = json!(true);
+        let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
+        let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
+        let mut child = self.runc(command).stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("runc");
+        drop(pty.slave);
+        let mut written = Vec::new();
+        let mut master = fs::File::from(pty.master);
+        // A terminal whose other side is closed reads as EIO.
+        let _ = std::io::Read::read_to_end(&mut master, &mut written);
+        child.wait().expect("runc");
+        String::from_utf8(written).expect("text from the terminal").replace("\r\n", "\n")
+    }
+
+    fn runc(&mut self, command: &[&str]) -> Command {
+        self.config["process"]["args"] = json!(command);
+        fs::write(self.folder.path().join("config.json"), self.config.to_string()).expect("config.json");
+        // A container that hangs fails its test and not the whole run.
+        let mut runc = Command::new("timeout");
+        runc.args(["--kill-after=5", "120", "runc", "--root"]).arg(self.folder.path().join("runc"));
+        runc.args(["run", "--bundle"]).arg(self.folder.path()).arg(&self.id);
+        runc
+    }
+}
+
+impl Drop for Container {
+    fn drop(&mut self) {
+        // There is something left to delete only if runc was killed.
+        if self.folder.path().join("runc").join(&self.id).exists() {
+            let root = self.folder.path().join("runc");
+            let _ = Command::new("runc").arg("--root").arg(root).args(["delete", "--force", &self.id]).status();
+        }
+    }
+}
+
+impl Output {
+    /// The lines `name: value` that /state prints.
+    pub fn state(&self) -> BTreeMap<&str, &str> {
+        let lines = self.stdout.lines();
+        lines.filter_map(|line| line.split_once(':')).map(|(name, value)| (name, value.trim())).collect()
+    }
+
+    /// The payload ran as this user, and its four sets are exactly these.
+    #[track_caller]
+    pub fn is_exactly(&self, uid: u32, gid: u32, groups: &str, capabilities: &str) -> &Output {
+        assert_eq!((self.code, self.stderr.as_str()), (0, ""), "{}", self.stdout);
+        self.holds(uid, gid, groups, capabilities)
+    }
+
+    /// The same for one that may have something to say on stderr.
+    #[track_caller]
+    pub fn holds(&self, uid: u32, gid: u32, groups: &str, capabilities: &str) -> &Output {
+        assert_eq!(self.code, 0, "{}", self.stderr);
+        let state = self.state();
+        let (uid, gid) = (uid.to_string(), gid.to_string());
+        let ids = [("uid", uid.as_str()), ("gid", &gid), ("groups", groups)];
+        let sets = ["inheritable", "permitted", "effective", "ambient"].map(|set| (set, capabilities));
+        for (name, expected) in ids.into_iter().chain(sets).chain([("no_new_privs", "on")]) {
+            assert_eq!(state.get(name), Some(&expected), "{name}, in:\n{}", self.stdout);
+        }
+        self
+    }
+
+    /// The payload did not run, and this is all that was said.
+    #[track_caller]
+    pub fn refuses(&self, code: i32, stderr: &str) {
+        assert_eq!(self.stderr, stderr);
+        assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
+    }
+
+    /// The payload did not run; stderr is one line of cause with these words in it, and at
+    /// most one hint.
+    #[track_caller]
+    pub fn refuses_saying(&self, code: i32, words: &str) {
+        let lines: Vec<&str> = self.stderr.lines().collect();
+        assert!(lines.first().is_some_and(|line| line.starts_with("capshim: ") && line.contains(words)), "{words:?} not in: {}", self.stderr);
+        assert!(lines.len() == 1 || lines.len() == 2 && lines[1].starts_with("capshim: hint: "), "{}", self.stderr);
+        assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
+    }
+}
+
+/// Everything below a folder, and the folder.
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![folder.to_owned()];
+    let mut at = 0;
+    while at < found.len() {
+        if found[at].is_dir() && !found[at].is_symlink() {
+            let entries = fs::read_dir(&found[at]).expect("a folder").map(|entry| entry.expect("an entry").path());
+            found.extend(entries.collect::<Vec<_>>());
+        }
+        at += 1;
+    }
+    found
+}

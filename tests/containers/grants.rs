@@ -1,0 +1,211 @@
+//! What is said where the container was not granted what the settings need. Each case is
+//! told apart from what was observed, with the words to type.
+
+use crate::container::Container;
+use crate::needs_containers;
+
+const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
+     an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
+const NON_ROOT: &str = "put them on the file when the image is built: setcap cap_ipc_lock=p /capshim; or start as root with \
+     CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0 and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
+     \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
+
+fn user() -> Container {
+    Container::user(1000, 1000).env("CAPSHIM_CAPS", "ipc_lock")
+}
+
+fn says(container: Container, command: &[&str], cause: &str, hint: &str) {
+    container.run(command).refuses(77, &format!("capshim: {cause}\ncapshim: hint: {hint}\n"));
+}
+
+#[test]
+fn a_non_root_start_without_the_grant() {
+    needs_containers!();
+    let cause = "not granted to this container, not in its bounding set: IPC_LOCK";
+    says(user(), &["/capshim", "/state"], cause, &format!("{ADD_LOCK}; then, for a start as uid 1000, {NON_ROOT}"));
+    says(user().file_caps("/capshim", "cap_ipc_lock=p"), &["/capshim", "/state"], cause, ADD_LOCK);
+}
+
+#[test]
+fn a_non_root_start_with_the_grant_but_without_file_capabilities() {
+    needs_containers!();
+    for container in [user(), user().no_new_privs()] {
+        says(
+            container.capabilities(&["IPC_LOCK"]),
+            &["/capshim", "/state"],
+            "in the bounding set but not permitted: IPC_LOCK; the container was started as uid 1000 and /capshim has no such file capabilities",
+            NON_ROOT,
+        );
+    }
+}
+
+#[test]
+fn a_shell_before_the_shim_under_no_new_privs() {
+    needs_containers!();
+    let start = || user().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
+    says(
+        start().no_new_privs(),
+        &["/bin/sh", "-c", "exec /capshim /state"],
+        "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but with no_new_privs on they count only in the \
+         container's first program, and another one ran before",
+        "make /capshim the first word of the container's command, without sh -c before it; or Kubernetes: \
+         securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges",
+    );
+    // Without no_new_privs the file's capabilities count in any program.
+    start().run(&["/bin/sh", "-c", "exec /capshim /state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+}
+
+#[test]
+fn file_capabilities_on_a_nosuid_mount() {
+    needs_containers!();
+    let start = user().capabilities(&["IPC_LOCK"]).copy("/capshim", "/shim/capshim").file_caps("/shim/capshim", "cap_ipc_lock=p");
+    let cause = "in the bounding set but not permitted: IPC_LOCK; /nosuid/capshim is on a nosuid mount, where they do not count";
+    says(start.bind("/shim", "/nosuid", &["nosuid"]), &["/nosuid/capshim", "/state"], cause, "put the program on a mount without nosuid");
+}
+
+#[test]
+fn file_capabilities_that_belong_to_another_user_namespace() {
+    needs_containers!();
+    // The attribute that setcap -n writes: revision 3, for a namespace whose root is 100000.
+    let words: [u32; 6] = [0x0300_0000, 1 << 14, 0, 0, 0, 100_000];
+    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    says(
+        user().capabilities(&["IPC_LOCK"]).capability_attribute("/capshim", &attribute),
+        &["/capshim", "/state"],
+        "in the bounding set but not permitted: IPC_LOCK; the container was started as uid 1000 and /capshim has no such file capabilities",
+        NON_ROOT,
+    );
+}
+
+#[test]
+fn a_root_start_without_setuid_or_setgid() {
+    needs_containers!();
+    let hint = "Kubernetes: securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \"IPC_LOCK\"] (without CAP_: containerd takes \
+         CAP_SETGID for an unknown capability and does not say so); Docker/Podman: --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
+    for (granted, missing) in [(&["IPC_LOCK", "SETGID"][..], "SETUID"), (&["IPC_LOCK", "SETUID"], "SETGID"), (&["IPC_LOCK"], "SETGID, SETUID")] {
+        let root = Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+        let cause = format!("not granted to this container, not in its bounding set: {missing} ({missing} to become uid 1000)");
+        says(root, &["/capshim", "/state"], &cause, hint);
+    }
+    let nothing = Container::user(0, 0).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    let cause = "not granted to this container, not in its bounding set: SETGID, SETUID, IPC_LOCK (SETGID, SETUID to become uid 1000)";
+    says(nothing, &["/capshim", "/state"], cause, hint);
+}
+
+#[test]
+fn a_root_start_after_a_program_that_gave_a_capability_up() {
+    needs_containers!();
+    let root = |granted: &[&str]| Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    // SECBIT_NOROOT: root's exec gives nothing any more.
+    says(
+        root(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]),
+        &["/launch", "--securebits", "1", "--", "/capshim", "/state"],
+        "in the bounding set but not permitted: SETGID, SETUID, IPC_LOCK; started as root, but securebits has SECBIT_NOROOT",
+        "make capshim the first word of the container's command",
+    );
+    let given_up = root(&["IPC_LOCK", "SETGID", "SETUID"]).set("permitted", &["SETGID", "SETUID"]).set("effective", &["SETGID", "SETUID"]);
+    says(
+        given_up.no_new_privs(),
+        &["/capshim", "/state"],
+        "in the bounding set but not permitted: IPC_LOCK; started as root, but a program that ran before has given it up",
+        "make capshim the first word of the container's command",
+    );
+}
+
+#[test]
+fn a_securebit_that_forbids_ambient() {
+    needs_containers!();
+    // SECBIT_NO_CAP_AMBIENT_RAISE.
+    let start = |caps: &str| {
+        let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
+        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", caps)
+    };
+    let command = ["/launch", "--securebits", "64", "--", "/capshim", "/state"];
+    says(
+        start("ipc_lock"),
+        &command,
+        "securebits 0x40 has SECBIT_NO_CAP_AMBIENT_RAISE: ambient cannot take IPC_LOCK",
+        "start the container without that securebit; nothing inside it can take it back",
+    );
+    start("none").run(&command).is_exactly(1000, 1000, "29, 1000, 1001", "none");
+    let optional = start("ipc_lock?").run(&command);
+    optional.holds(1000, 1000, "29, 1000, 1001", "none");
+}
+
+#[test]
+fn a_securebit_that_forbids_ambient_matters_not_where_it_is_there_already() {
+    needs_containers!();
+    let both = ["IPC_LOCK", "SETPCAP"];
+    let start = Container::user(1000, 1000).capabilities(&both).set("inheritable", &both).set("ambient", &both);
+    let start = start.env("CAPSHIM_CAPS", "ipc_lock");
+    start.run(&["/launch", "--securebits", "64", "--", "/capshim", "/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+}
+
+#[test]
+fn a_securebit_that_locks_keepcaps() {
+    needs_containers!();
+    let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
+    let start = Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    says(
+        start,
+        &["/launch", "--securebits", "32", "--", "/capshim", "/state"],
+        "securebits 0x20 has SECBIT_KEEP_CAPS_LOCKED: IPC_LOCK cannot be kept in a change of user",
+        "start the container without that securebit; nothing inside it can take it back",
+    );
+}
+
+#[test]
+fn a_sandbox_without_ambient_capabilities() {
+    needs_containers!();
+    // A seccomp filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
+    let start = |caps: &str| {
+        let granted = ["IPC_LOCK", "SETGID", "SETUID"];
+        let container = Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", caps);
+        container.no_new_privs().deny_prctl(47, 22)
+    };
+    says(
+        start("ipc_lock"),
+        &["/capshim", "/state"],
+        "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, IPC_LOCK): EINVAL: this kernel or sandbox has no ambient capabilities",
+        "run on a node with Linux 4.3 or newer, or with a runtime class whose sandbox has them",
+    );
+    assert_eq!(start("none").shim(&["/bin/sh", "-c", "id -u"]).stdout, "1000\n");
+}
+
+#[test]
+fn groups_that_change_without_a_switch_of_user() {
+    needs_containers!();
+    let hint = "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.runAsGroup, fsGroup, \
+         supplementalGroups; Docker/Podman: --user uid:gid --group-add";
+    let start = |policy: &str| Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "none").env("CAPSHIM_GROUPS", policy);
+    says(
+        start("none"),
+        &["/capshim", "/state"],
+        "CAPSHIM_GROUPS='none' with CAPSHIM_USER=unset changes the groups of a start as uid 1000 gid 1000, which needs SETGID",
+        hint,
+    );
+    says(
+        Container::user(0, 500).env("CAPSHIM_USER", "root"),
+        &["/capshim", "/state"],
+        "CAPSHIM_GROUPS='auto' with CAPSHIM_USER='root' changes the groups of a start as uid 0 gid 500, which needs SETGID",
+        hint,
+    );
+    for policy in ["auto", "keep"] {
+        start(policy).shim(&["/state"]).is_exactly(1000, 1000, "2000", "none");
+    }
+    // Nothing would change, so nothing is needed.
+    start("2000,1000").groups(&[1000, 2000]).shim(&["/state"]).is_exactly(1000, 1000, "1000, 2000", "none");
+}
+
+#[test]
+fn a_seccomp_filter_that_forbids_a_step_is_a_failed_call() {
+    needs_containers!();
+    for (call, said) in [
+        ("setresuid", "capshim: setresuid(1000, 1000, 1000): EPERM: Operation not permitted\n"),
+        ("setresgid", "capshim: setresgid(1000, 1000, 1000): EPERM: Operation not permitted\n"),
+        ("capset", "capshim: capset(effective = permitted = SETGID, SETUID): EPERM: Operation not permitted\n"),
+    ] {
+        // The filter is loaded last where no_new_privs is on, so that runc's own calls pass.
+        Container::root().env("CAPSHIM_USER", "app").no_new_privs().deny(call, 1).shim(&["/state"]).refuses(71, said);
+    }
+}

@@ -1,0 +1,113 @@
+//! Sets up a start that no runtime makes by itself, then executes the rest of its arguments.
+//!
+//!     launch [--OPTION VALUE]... -- COMMAND [ARG...]
+//!
+//! It shares no code with capshim.
+
+use std::ffi::{CStr, CString, OsString};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStringExt;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Gid, execve, fork, pipe, setgroups};
+
+fn main() {
+    // std ignores SIGPIPE before main; a start of ours begins with the default.
+    dispose(Signal::SIGPIPE, SigHandler::SigDfl);
+    let mut arguments = std::env::args_os().skip(1);
+    let mut environment: Vec<CString> =
+        std::env::vars_os().map(|(name, value)| c_string([name.into_vec(), value.into_vec()].join(&b'='))).collect();
+    while let Some(option) = arguments.next().filter(|option| option != "--") {
+        let mut value = || arguments.next().expect("a value").into_string().expect("text");
+        match option.to_str().expect("an option") {
+            "--ignore" => dispose(signal(&value()), SigHandler::SigIgn),
+            "--block" => block(signal(&value())),
+            // Appended as it is, even if the name is there already.
+            "--env" => environment.push(c_string(value().into_bytes())),
+            "--securebits" => prctl(libc::PR_SET_SECUREBITS, value().parse().expect("a number")),
+            "--drop-bounding" => prctl(libc::PR_CAPBSET_DROP, value().parse().expect("a number")),
+            "--no-new-privs" => prctl(libc::PR_SET_NO_NEW_PRIVS, value().parse().expect("1")),
+            "--groups" => {
+                let groups: Vec<Gid> = value().split(',').map(|gid| Gid::from_raw(gid.parse().expect("a gid"))).collect();
+                setgroups(&groups).expect("setgroups");
+            }
+            // A namespace with these maps (user_namespaces(7)); their lines end in a comma.
+            "--user-namespace" => user_namespace(&value(), "allow"),
+            "--user-namespace-without-setgroups" => user_namespace(&value(), "deny"),
+            "--unmount" => nix::mount::umount(value().as_str()).expect("umount"),
+            "--close" => nix::unistd::close(value().parse::<i32>().expect("a descriptor")).expect("close"),
+            unknown => panic!("unknown option {unknown}"),
+        }
+    }
+    let command: Vec<CString> = arguments.map(OsString::into_vec).map(unescaped).map(c_string).collect();
+    let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).collect();
+    let Err(errno) = execve(&command[0], &command, &environment);
+    panic!("execve: {errno}");
+}
+
+/// `\xNN` in an argument is that byte, which a container's config.json cannot hold.
+fn unescaped(argument: Vec<u8>) -> Vec<u8> {
+    let text = String::from_utf8(argument).expect("text");
+    let mut parts = text.split("\\x");
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).expect("two hexadecimal digits"));
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    bytes
+}
+
+fn c_string(bytes: Vec<u8>) -> CString {
+    CString::new(bytes).expect("no NUL byte")
+}
+
+fn signal(name: &str) -> Signal {
+    name.parse().expect("a signal's name")
+}
+
+fn dispose(signal: Signal, handler: SigHandler) {
+    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler function is installed.
+    unsafe { sigaction(signal, &action) }.expect("sigaction");
+}
+
+fn block(signal: Signal) {
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::from(signal)), None).expect("sigprocmask");
+}
+
+fn prctl(option: i32, value: u64) {
+    // SAFETY: these options take numbers only.
+    let result = unsafe { libc::prctl(option, value, 0u64, 0u64, 0u64) };
+    nix::errno::Errno::result(result).expect("prctl");
+}
+
+/// Moves this process into a new user namespace. The maps are written by a child that stays
+/// outside, which alone may map more than one id.
+fn user_namespace(map: &str, setgroups: &str) {
+    let map = map.replace(',', "\n") + "\n";
+    let (ready, moved) = pipe().expect("pipe");
+    let parent = std::process::id();
+    // SAFETY: this program has one thread.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            drop(moved);
+            let mut byte = [0];
+            fs::File::from(ready).read_exact(&mut byte).expect("a byte");
+            fs::write(format!("/proc/{parent}/setgroups"), setgroups).expect("setgroups");
+            fs::write(format!("/proc/{parent}/uid_map"), &map).expect("uid_map");
+            fs::write(format!("/proc/{parent}/gid_map"), &map).expect("gid_map");
+            std::process::exit(0);
+        }
+        ForkResult::Parent { child } => {
+            drop(ready);
+            unshare(CloneFlags::CLONE_NEWUSER).expect("unshare");
+            assert!(moved.as_raw_fd() > 2);
+            fs::File::from(moved).write_all(b"1").expect("a byte");
+            waitpid(child, None).expect("waitpid");
+        }
+    }
+}
