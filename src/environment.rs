@@ -28,9 +28,11 @@ impl Person {
         }
     }
 
-    /// Without an entry in /etc/passwd, runtimes set HOME to one of two places.
+    /// Without an entry in /etc/passwd, runtimes set HOME to one of two places; some leave
+    /// it empty after a line that they could not read.
     fn lives_in(&self, home: &[u8]) -> bool {
         match &self.home {
+            _ if home.is_empty() => true,
             Some(own) => own == home,
             None => home == b"/root" || home == b"/",
         }
@@ -122,6 +124,7 @@ mod tests {
         let app = person(Some("app"), Some("/home/app"));
         assert_eq!(result(&[c"HOME=/root"], &root, &app), ["HOME=/home/app"]);
         assert_eq!(result(&[c"X=1"], &root, &app), ["X=1", "HOME=/home/app"]);
+        assert_eq!(result(&[c"HOME=", c"X=1"], &root, &app), ["HOME=/home/app", "X=1"]);
         assert_eq!(result(&[c"HOME=/root"], &root, &person(None, None)), ["HOME=/"]);
         let unknown = Person::new(Uid::ROOT, None);
         assert_eq!(result(&[c"HOME=/root"], &unknown, &app), ["HOME=/home/app"]);

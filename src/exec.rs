@@ -51,7 +51,7 @@ fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
         return match executable(command) {
             Ok(()) => Ok(command.to_owned()),
             Err(errno @ (Errno::ENOENT | Errno::ENOTDIR)) => {
-                Err(Refusal::new(Exit::NotFound, format!("{name}: {errno}: there is no such file")))
+                Err(Refusal::new(Exit::NotFound, format!("{name}: {errno}")))
             }
             Err(errno) => Err(denied(command, errno)),
         };

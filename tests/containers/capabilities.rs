@@ -6,11 +6,46 @@ use crate::needs_containers;
 
 /// By number, as capabilities(7) and the kernel's linux/capability.h have them.
 const NAMES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
-    "SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE",
-    "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP",
-    "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
     "CHECKPOINT_RESTORE",
 ];
 
@@ -28,7 +63,8 @@ fn every_capability_from_0_to_40_is_raised_alone() {
     for name in NAMES {
         let container = granted(&[name], &name.to_lowercase());
         // Not every machine's root holds this one; root of a user namespace does.
-        let container = if name == "SYS_RESOURCE" { container.user_namespace(100_000, 65_536) } else { container };
+        let container =
+            if name == "SYS_RESOURCE" { container.user_namespace(100_000, 65_536) } else { container };
         container.shim(&["/state"]).is_exactly(1000, 1000, GROUPS, name);
     }
 }
@@ -46,7 +82,12 @@ fn combinations_on_both_sides_of_bit_32_are_raised_together() {
         granted(names, &names.join(",")).shim(&["/state"]).is_exactly(1000, 1000, GROUPS, &names.join(", "));
     }
     let all_but_one: Vec<&str> = NAMES.into_iter().filter(|name| *name != "SYS_RESOURCE").collect();
-    granted(&all_but_one, &all_but_one.join(" ")).shim(&["/state"]).is_exactly(1000, 1000, GROUPS, &all_but_one.join(", "));
+    granted(&all_but_one, &all_but_one.join(" ")).shim(&["/state"]).is_exactly(
+        1000,
+        1000,
+        GROUPS,
+        &all_but_one.join(", "),
+    );
 }
 
 #[test]
@@ -74,8 +115,16 @@ fn an_optional_capability_that_is_missing_is_one_warning() {
     needs_containers!();
     let output = granted(&["NET_RAW"], "net_raw, perfmon?, bpf?").shim(&["/state"]);
     output.holds(1000, 1000, GROUPS, "NET_RAW");
-    assert_eq!(output.stderr, "capshim: warning: left out as optional, not granted to this container: PERFMON, BPF\n");
-    granted(&["NET_RAW", "BPF"], "net_raw?,bpf?").shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "NET_RAW, BPF");
+    assert_eq!(
+        output.stderr,
+        "capshim: warning: left out as optional, not granted to this container: PERFMON, BPF\n"
+    );
+    granted(&["NET_RAW", "BPF"], "net_raw?,bpf?").shim(&["/state"]).is_exactly(
+        1000,
+        1000,
+        GROUPS,
+        "NET_RAW, BPF",
+    );
     let quiet = granted(&[], "bpf?").env("CAPSHIM_LOG", "quiet").shim(&["/state"]);
     quiet.is_exactly(1000, 1000, GROUPS, "none");
 }
@@ -83,9 +132,15 @@ fn an_optional_capability_that_is_missing_is_one_warning() {
 #[test]
 fn an_optional_capability_in_a_non_root_start_is_left_out_too() {
     needs_containers!();
-    let output = Container::user(1000, 1000).capabilities(&["NET_RAW"]).env("CAPSHIM_CAPS", "net_raw?").shim(&["/state"]);
+    let output = Container::user(1000, 1000)
+        .capabilities(&["NET_RAW"])
+        .env("CAPSHIM_CAPS", "net_raw?")
+        .shim(&["/state"]);
     output.holds(1000, 1000, "none", "none");
-    assert_eq!(output.stderr, "capshim: warning: left out as optional, not granted to this container: NET_RAW\n");
+    assert_eq!(
+        output.stderr,
+        "capshim: warning: left out as optional, not granted to this container: NET_RAW\n"
+    );
 }
 
 #[test]

@@ -174,7 +174,10 @@ impl Container {
     /// A user namespace in which the ids below `size` are those from `first` on outside.
     pub fn user_namespace(mut self, first: u32, size: u32) -> Container {
         let map = json!([{ "containerID": 0, "hostID": first, "size": size }]);
-        self.config["linux"]["namespaces"].as_array_mut().expect("namespaces").push(json!({ "type": "user" }));
+        self.config["linux"]["namespaces"]
+            .as_array_mut()
+            .expect("namespaces")
+            .push(json!({ "type": "user" }));
         self.config["linux"]["uidMappings"] = map.clone();
         self.config["linux"]["gidMappings"] = map;
         let image = self.path("");
@@ -201,7 +204,9 @@ impl Container {
     /// The same for one option of prctl(2).
     pub fn deny_prctl(self, option: i32, errno: i32) -> Container {
         let argument = json!({ "index": 0, "value": option, "op": "SCMP_CMP_EQ" });
-        self.seccomp(json!({ "names": ["prctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": [argument] }))
+        self.seccomp(
+            json!({ "names": ["prctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": [argument] }),
+        )
     }
 
     fn seccomp(mut self, rule: Value) -> Container {
@@ -253,8 +258,14 @@ impl Container {
     /// The raw `security.capability` attribute.
     pub fn capability_attribute(self, path: &str, bytes: &[u8]) -> Container {
         let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        let script = "import os, sys; os.setxattr(sys.argv[1], 'security.capability', bytes.fromhex(sys.argv[2]))";
-        let python = Command::new("python3").args(["-c", script]).arg(self.path(path)).arg(hex).output().expect("python3");
+        let script =
+            "import os, sys; os.setxattr(sys.argv[1], 'security.capability', bytes.fromhex(sys.argv[2]))";
+        let python = Command::new("python3")
+            .args(["-c", script])
+            .arg(self.path(path))
+            .arg(hex)
+            .output()
+            .expect("python3");
         assert!(python.status.success(), "setxattr: {}", String::from_utf8_lossy(&python.stderr));
         self
     }
@@ -285,7 +296,8 @@ impl Container {
         self.config["process"]["terminal"] = json!(true);
         let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
         let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
-        let mut child = self.runc(command).stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("runc");
+        let mut child =
+            self.runc(command).stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("runc");
         drop(pty.slave);
         let mut written = Vec::new();
         let mut master = fs::File::from(pty.master);
@@ -311,7 +323,8 @@ impl Drop for Container {
         // There is something left to delete only if runc was killed.
         if self.folder.path().join("runc").join(&self.id).exists() {
             let root = self.folder.path().join("runc");
-            let _ = Command::new("runc").arg("--root").arg(root).args(["delete", "--force", &self.id]).status();
+            let _ =
+                Command::new("runc").arg("--root").arg(root).args(["delete", "--force", &self.id]).status();
         }
     }
 }
@@ -356,8 +369,16 @@ impl Output {
     #[track_caller]
     pub fn refuses_saying(&self, code: i32, words: &str) {
         let lines: Vec<&str> = self.stderr.lines().collect();
-        assert!(lines.first().is_some_and(|line| line.starts_with("capshim: ") && line.contains(words)), "{words:?} not in: {}", self.stderr);
-        assert!(lines.len() == 1 || lines.len() == 2 && lines[1].starts_with("capshim: hint: "), "{}", self.stderr);
+        assert!(
+            lines.first().is_some_and(|line| line.starts_with("capshim: ") && line.contains(words)),
+            "{words:?} not in: {}",
+            self.stderr
+        );
+        assert!(
+            lines.len() == 1 || lines.len() == 2 && lines[1].starts_with("capshim: hint: "),
+            "{}",
+            self.stderr
+        );
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
     }
 }
@@ -368,7 +389,8 @@ fn walk(folder: &Path) -> Vec<PathBuf> {
     let mut at = 0;
     while at < found.len() {
         if found[at].is_dir() && !found[at].is_symlink() {
-            let entries = fs::read_dir(&found[at]).expect("a folder").map(|entry| entry.expect("an entry").path());
+            let entries =
+                fs::read_dir(&found[at]).expect("a folder").map(|entry| entry.expect("an entry").path());
             found.extend(entries.collect::<Vec<_>>());
         }
         at += 1;

@@ -22,7 +22,12 @@ fn says(container: Container, command: &[&str], cause: &str, hint: &str) {
 fn a_non_root_start_without_the_grant() {
     needs_containers!();
     let cause = "not granted to this container, not in its bounding set: IPC_LOCK";
-    says(user(), &["/capshim", "/state"], cause, &format!("{ADD_LOCK}; then, for a start as uid 1000, {NON_ROOT}"));
+    says(
+        user(),
+        &["/capshim", "/state"],
+        cause,
+        &format!("{ADD_LOCK}; then, for a start as uid 1000, {NON_ROOT}"),
+    );
     says(user().file_caps("/capshim", "cap_ipc_lock=p"), &["/capshim", "/state"], cause, ADD_LOCK);
 }
 
@@ -58,9 +63,17 @@ fn a_shell_before_the_shim_under_no_new_privs() {
 #[test]
 fn file_capabilities_on_a_nosuid_mount() {
     needs_containers!();
-    let start = user().capabilities(&["IPC_LOCK"]).copy("/capshim", "/shim/capshim").file_caps("/shim/capshim", "cap_ipc_lock=p");
+    let start = user()
+        .capabilities(&["IPC_LOCK"])
+        .copy("/capshim", "/shim/capshim")
+        .file_caps("/shim/capshim", "cap_ipc_lock=p");
     let cause = "in the bounding set but not permitted: IPC_LOCK; /nosuid/capshim is on a nosuid mount, where they do not count";
-    says(start.bind("/shim", "/nosuid", &["nosuid"]), &["/nosuid/capshim", "/state"], cause, "put the program on a mount without nosuid");
+    says(
+        start.bind("/shim", "/nosuid", &["nosuid"]),
+        &["/nosuid/capshim", "/state"],
+        cause,
+        "put the program on a mount without nosuid",
+    );
 }
 
 #[test]
@@ -82,9 +95,18 @@ fn a_root_start_without_setuid_or_setgid() {
     needs_containers!();
     let hint = "Kubernetes: securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \"IPC_LOCK\"] (without CAP_: containerd takes \
          CAP_SETGID for an unknown capability and does not say so); Docker/Podman: --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
-    for (granted, missing) in [(&["IPC_LOCK", "SETGID"][..], "SETUID"), (&["IPC_LOCK", "SETUID"], "SETGID"), (&["IPC_LOCK"], "SETGID, SETUID")] {
-        let root = Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
-        let cause = format!("not granted to this container, not in its bounding set: {missing} ({missing} to become uid 1000)");
+    for (granted, missing) in [
+        (&["IPC_LOCK", "SETGID"][..], "SETUID"),
+        (&["IPC_LOCK", "SETUID"], "SETGID"),
+        (&["IPC_LOCK"], "SETGID, SETUID"),
+    ] {
+        let root = Container::root()
+            .capabilities(granted)
+            .env("CAPSHIM_USER", "app")
+            .env("CAPSHIM_CAPS", "ipc_lock");
+        let cause = format!(
+            "not granted to this container, not in its bounding set: {missing} ({missing} to become uid 1000)"
+        );
         says(root, &["/capshim", "/state"], &cause, hint);
     }
     let nothing = Container::user(0, 0).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
@@ -95,7 +117,9 @@ fn a_root_start_without_setuid_or_setgid() {
 #[test]
 fn a_root_start_after_a_program_that_gave_a_capability_up() {
     needs_containers!();
-    let root = |granted: &[&str]| Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    let root = |granted: &[&str]| {
+        Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
+    };
     // SECBIT_NOROOT: root's exec gives nothing any more.
     says(
         root(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]),
@@ -103,7 +127,9 @@ fn a_root_start_after_a_program_that_gave_a_capability_up() {
         "in the bounding set but not permitted: SETGID, SETUID, IPC_LOCK; started as root, but securebits has SECBIT_NOROOT",
         "make capshim the first word of the container's command",
     );
-    let given_up = root(&["IPC_LOCK", "SETGID", "SETUID"]).set("permitted", &["SETGID", "SETUID"]).set("effective", &["SETGID", "SETUID"]);
+    let given_up = root(&["IPC_LOCK", "SETGID", "SETUID"])
+        .set("permitted", &["SETGID", "SETUID"])
+        .set("effective", &["SETGID", "SETUID"]);
     says(
         given_up.no_new_privs(),
         &["/capshim", "/state"],
@@ -136,16 +162,20 @@ fn a_securebit_that_forbids_ambient() {
 fn a_securebit_that_forbids_ambient_matters_not_where_it_is_there_already() {
     needs_containers!();
     let both = ["IPC_LOCK", "SETPCAP"];
-    let start = Container::user(1000, 1000).capabilities(&both).set("inheritable", &both).set("ambient", &both);
+    let start =
+        Container::user(1000, 1000).capabilities(&both).set("inheritable", &both).set("ambient", &both);
     let start = start.env("CAPSHIM_CAPS", "ipc_lock");
-    start.run(&["/launch", "--securebits", "64", "--", "/capshim", "/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+    start
+        .run(&["/launch", "--securebits", "64", "--", "/capshim", "/state"])
+        .is_exactly(1000, 1000, "none", "IPC_LOCK");
 }
 
 #[test]
 fn a_securebit_that_locks_keepcaps() {
     needs_containers!();
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
-    let start = Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    let start =
+        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
     says(
         start,
         &["/launch", "--securebits", "32", "--", "/capshim", "/state"],
@@ -160,7 +190,8 @@ fn a_sandbox_without_ambient_capabilities() {
     // A seccomp filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
     let start = |caps: &str| {
         let granted = ["IPC_LOCK", "SETGID", "SETUID"];
-        let container = Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", caps);
+        let container =
+            Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", caps);
         container.no_new_privs().deny_prctl(47, 22)
     };
     says(
@@ -177,7 +208,9 @@ fn groups_that_change_without_a_switch_of_user() {
     needs_containers!();
     let hint = "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.runAsGroup, fsGroup, \
          supplementalGroups; Docker/Podman: --user uid:gid --group-add";
-    let start = |policy: &str| Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "none").env("CAPSHIM_GROUPS", policy);
+    let start = |policy: &str| {
+        Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "none").env("CAPSHIM_GROUPS", policy)
+    };
     says(
         start("none"),
         &["/capshim", "/state"],
@@ -203,9 +236,17 @@ fn a_seccomp_filter_that_forbids_a_step_is_a_failed_call() {
     for (call, said) in [
         ("setresuid", "capshim: setresuid(1000, 1000, 1000): EPERM: Operation not permitted\n"),
         ("setresgid", "capshim: setresgid(1000, 1000, 1000): EPERM: Operation not permitted\n"),
-        ("capset", "capshim: capset(effective = permitted = SETGID, SETUID): EPERM: Operation not permitted\n"),
+        (
+            "capset",
+            "capshim: capset(effective = permitted = SETGID, SETUID): EPERM: Operation not permitted\n",
+        ),
     ] {
         // The filter is loaded last where no_new_privs is on, so that runc's own calls pass.
-        Container::root().env("CAPSHIM_USER", "app").no_new_privs().deny(call, 1).shim(&["/state"]).refuses(71, said);
+        Container::root()
+            .env("CAPSHIM_USER", "app")
+            .no_new_privs()
+            .deny(call, 1)
+            .shim(&["/state"])
+            .refuses(71, said);
     }
 }

@@ -19,8 +19,9 @@ fn main() {
     // std ignores SIGPIPE before main; a start of ours begins with the default.
     dispose(Signal::SIGPIPE, SigHandler::SigDfl);
     let mut arguments = std::env::args_os().skip(1);
-    let mut environment: Vec<CString> =
-        std::env::vars_os().map(|(name, value)| c_string([name.into_vec(), value.into_vec()].join(&b'='))).collect();
+    let mut environment: Vec<CString> = std::env::vars_os()
+        .map(|(name, value)| c_string([name.into_vec(), value.into_vec()].join(&b'=')))
+        .collect();
     while let Some(option) = arguments.next().filter(|option| option != "--") {
         let mut value = || arguments.next().expect("a value").into_string().expect("text");
         match option.to_str().expect("an option") {
@@ -32,13 +33,27 @@ fn main() {
             "--drop-bounding" => prctl(libc::PR_CAPBSET_DROP, value().parse().expect("a number")),
             "--no-new-privs" => prctl(libc::PR_SET_NO_NEW_PRIVS, value().parse().expect("1")),
             "--groups" => {
-                let groups: Vec<Gid> = value().split(',').map(|gid| Gid::from_raw(gid.parse().expect("a gid"))).collect();
+                let groups: Vec<Gid> =
+                    value().split(',').map(|gid| Gid::from_raw(gid.parse().expect("a gid"))).collect();
                 setgroups(&groups).expect("setgroups");
+            }
+            // Group and user, as other tools change them.
+            "--user" => {
+                let id: u32 = value().parse().expect("an id");
+                setgroups(&[]).expect("setgroups");
+                nix::unistd::setgid(Gid::from_raw(id)).expect("setgid");
+                nix::unistd::setuid(nix::unistd::Uid::from_raw(id)).expect("setuid");
             }
             // A namespace with these maps (user_namespaces(7)); their lines end in a comma.
             "--user-namespace" => user_namespace(&value(), "allow"),
             "--user-namespace-without-setgroups" => user_namespace(&value(), "deny"),
             "--unmount" => nix::mount::umount(value().as_str()).expect("umount"),
+            "--socket" => {
+                let (ours, _) = std::os::unix::net::UnixStream::pair().expect("socketpair");
+                let descriptor: i32 = value().parse().expect("a descriptor");
+                // SAFETY: both are numbers; what the second one was is closed.
+                assert_eq!(unsafe { libc::dup2(ours.as_raw_fd(), descriptor) }, descriptor);
+            }
             "--close" => nix::unistd::close(value().parse::<i32>().expect("a descriptor")).expect("close"),
             unknown => panic!("unknown option {unknown}"),
         }

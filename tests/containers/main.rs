@@ -4,6 +4,15 @@
 //! scripts/test builds what these tests need and runs them.
 
 mod capabilities;
+mod commands;
 mod container;
+mod environment;
 mod grants;
+mod groups;
+mod identity;
+mod inheritance;
+mod namespaces;
+mod settings;
 mod starts;
+mod stdio;
+mod targets;

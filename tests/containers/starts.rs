@@ -12,7 +12,10 @@ fn lock() -> Container {
 
 /// A non-root start of a shim whose own file carries these capabilities.
 fn file_start(file: &str, granted: &[&str]) -> Container {
-    Container::user(1000, 1000).capabilities(granted).file_caps("/capshim", file).env("CAPSHIM_CAPS", "ipc_lock")
+    Container::user(1000, 1000)
+        .capabilities(granted)
+        .file_caps("/capshim", file)
+        .env("CAPSHIM_CAPS", "ipc_lock")
 }
 
 #[test]
@@ -41,7 +44,10 @@ fn locking_memory_works_with_the_shim_and_fails_without() {
 fn a_low_port_is_bound_with_the_shim_and_refused_without() {
     needs_containers!();
     let granted = ["NET_BIND_SERVICE", "SETGID", "SETUID"];
-    let with = Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "net_bind_service");
+    let with = Container::root()
+        .capabilities(&granted)
+        .env("CAPSHIM_USER", "app")
+        .env("CAPSHIM_CAPS", "net_bind_service");
     assert_eq!(with.shim(&["/bind_port", "80"]).stdout, "bind of port 80: bound\n");
     let without = Container::user(1000, 1000).capabilities(&["NET_BIND_SERVICE"]).run(&["/bind_port", "80"]);
     assert_eq!(without.stdout, "bind of port 80: Permission denied (os error 13)\n");
@@ -77,7 +83,10 @@ fn no_new_privs_set_by_the_runtime_hinders_nothing() {
 #[test]
 fn a_non_root_start_raises_what_the_shims_own_file_carries() {
     needs_containers!();
-    for container in [file_start("cap_ipc_lock=p", &["IPC_LOCK"]), file_start("cap_ipc_lock=p", &["IPC_LOCK"]).no_new_privs()] {
+    for container in [
+        file_start("cap_ipc_lock=p", &["IPC_LOCK"]),
+        file_start("cap_ipc_lock=p", &["IPC_LOCK"]).no_new_privs(),
+    ] {
         let output = container.shim(&["/state", "credentials", "process"]);
         output.is_exactly(1000, 1000, "none", "IPC_LOCK");
         let state = output.state();
@@ -99,8 +108,14 @@ fn a_non_root_start_drops_what_the_file_carries_beyond_the_request() {
 fn a_non_root_start_raises_what_the_runtime_made_ambient() {
     needs_containers!();
     let both = ["IPC_LOCK", "NET_RAW"];
-    let start = || Container::user(1000, 1000).capabilities(&both).set("inheritable", &both).set("ambient", &both);
-    start().env("CAPSHIM_CAPS", "ipc_lock,net_raw").shim(&["/state"]).is_exactly(1000, 1000, "none", "NET_RAW, IPC_LOCK");
+    let start =
+        || Container::user(1000, 1000).capabilities(&both).set("inheritable", &both).set("ambient", &both);
+    start().env("CAPSHIM_CAPS", "ipc_lock,net_raw").shim(&["/state"]).is_exactly(
+        1000,
+        1000,
+        "none",
+        "NET_RAW, IPC_LOCK",
+    );
     start().env("CAPSHIM_CAPS", "ipc_lock").shim(&["/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
     start().env("CAPSHIM_CAPS", "none").shim(&["/state"]).is_exactly(1000, 1000, "none", "none");
 }
@@ -130,7 +145,8 @@ fn the_runtimes_user_stands_in_a_non_root_start_and_a_baked_in_one_is_warned_abo
         let output = Container::user(1000, 1000).env("CAPSHIM_USER", same).shim(&["/state"]);
         output.is_exactly(1000, 1000, "none", "none");
     }
-    let quiet = Container::user(1000, 0).env("CAPSHIM_USER", "app").env("CAPSHIM_LOG", "quiet").shim(&["/state"]);
+    let quiet =
+        Container::user(1000, 0).env("CAPSHIM_USER", "app").env("CAPSHIM_LOG", "quiet").shim(&["/state"]);
     quiet.is_exactly(1000, 0, "none", "none");
 }
 
@@ -138,7 +154,9 @@ fn the_runtimes_user_stands_in_a_non_root_start_and_a_baked_in_one_is_warned_abo
 fn staying_root_on_purpose_narrows_root_to_the_request() {
     needs_containers!();
     for user in ["root", "0", "0:0", "root:root"] {
-        let start = Container::root().capabilities(&["IPC_LOCK", "NET_RAW", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock");
+        let start = Container::root()
+            .capabilities(&["IPC_LOCK", "NET_RAW", "SETUID"])
+            .env("CAPSHIM_CAPS", "ipc_lock");
         let output = start.groups(&[0, 10]).env("CAPSHIM_USER", user).shim(&["/state"]);
         output.is_exactly(0, 0, "0, 10", "IPC_LOCK");
         assert_eq!(output.state()["bounding"], "SETUID, NET_RAW, IPC_LOCK");
@@ -150,9 +168,11 @@ fn staying_root_on_purpose_narrows_root_to_the_request() {
 #[test]
 fn staying_root_may_change_the_group_where_setgid_is_granted() {
     needs_containers!();
-    let output = Container::root().env("CAPSHIM_USER", "0:1000").env("CAPSHIM_GROUPS", "none").shim(&["/state"]);
+    let output =
+        Container::root().env("CAPSHIM_USER", "0:1000").env("CAPSHIM_GROUPS", "none").shim(&["/state"]);
     output.is_exactly(0, 1000, "1000", "none");
-    let output = Container::user(0, 500).capabilities(&["SETGID"]).env("CAPSHIM_USER", "root").shim(&["/state"]);
+    let output =
+        Container::user(0, 500).capabilities(&["SETGID"]).env("CAPSHIM_USER", "root").shim(&["/state"]);
     output.is_exactly(0, 0, "none", "none");
 }
 
@@ -160,7 +180,11 @@ fn staying_root_may_change_the_group_where_setgid_is_granted() {
 fn root_without_no_new_privs_needs_a_bounding_set_that_equals_the_request() {
     needs_containers!();
     let root = |granted: &[&str]| {
-        Container::root().capabilities(granted).env("CAPSHIM_USER", "root").env("CAPSHIM_CAPS", "ipc_lock").env("CAPSHIM_NO_NEW_PRIVS", "0")
+        Container::root()
+            .capabilities(granted)
+            .env("CAPSHIM_USER", "root")
+            .env("CAPSHIM_CAPS", "ipc_lock")
+            .env("CAPSHIM_NO_NEW_PRIVS", "0")
     };
     for granted in [&["IPC_LOCK"][..], &["IPC_LOCK", "NET_RAW", "SETPCAP"]] {
         let output = root(granted).shim(&["/state"]);
@@ -191,7 +215,10 @@ fn root_without_a_user_is_refused() {
 #[test]
 fn a_set_user_id_or_set_group_id_installation_is_refused() {
     needs_containers!();
-    for (mode, ids) in [(0o4755, "real uid 1000 gid 1000, effective uid 0 gid 1000"), (0o2755, "real uid 1000 gid 1000, effective uid 1000 gid 0")] {
+    for (mode, ids) in [
+        (0o4755, "real uid 1000 gid 1000, effective uid 0 gid 1000"),
+        (0o2755, "real uid 1000 gid 1000, effective uid 1000 gid 0"),
+    ] {
         let start = Container::user(1000, 1000).mode("/capshim", mode).env("CAPSHIM_USER", "root");
         start.shim(&["/state"]).refuses(
             78,
@@ -241,8 +268,12 @@ fn without_no_new_privs_a_setuid_root_program_has_the_bounding_set() {
     needs_containers!();
     let start = || lock().mode("/state", 0o4755).env("CAPSHIM_NO_NEW_PRIVS", "0");
     let narrow = start().shim(&["/bin/sh", "-c", "/state"]);
-    assert_eq!((narrow.state()["uid"], narrow.state()["permitted"]), ("1000/0/0", "SETGID, SETUID, IPC_LOCK"));
-    let dropped = start().capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]).shim(&["/bin/sh", "-c", "/state"]);
+    assert_eq!(
+        (narrow.state()["uid"], narrow.state()["permitted"]),
+        ("1000/0/0", "SETGID, SETUID, IPC_LOCK")
+    );
+    let dropped =
+        start().capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]).shim(&["/bin/sh", "-c", "/state"]);
     assert_eq!((dropped.state()["uid"], dropped.state()["permitted"]), ("1000/0/0", "IPC_LOCK"));
 }
 
@@ -251,7 +282,11 @@ fn a_gosu_style_script_prepares_as_root_and_ends_as_the_user() {
     needs_containers!();
     let script = include_str!("../../examples/entrypoint.sh");
     let granted = ["CHOWN", "IPC_LOCK", "SETGID", "SETUID"];
-    let start = lock().capabilities(&granted).file("/entrypoint.sh", script).mode("/entrypoint.sh", 0o755).folder("/data");
+    let start = lock()
+        .capabilities(&granted)
+        .file("/entrypoint.sh", script)
+        .mode("/entrypoint.sh", 0o755)
+        .folder("/data");
     let output = start.run(&["/entrypoint.sh", "/bin/sh", "-c", "touch /data/mine && /state"]);
     output.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
 }

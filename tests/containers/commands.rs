@@ -1,0 +1,141 @@
+//! Finding and executing the command: 126, 127, and what is said.
+
+use crate::container::{Container, find};
+use crate::needs_containers;
+
+fn app() -> Container {
+    Container::root().env("CAPSHIM_USER", "app")
+}
+
+fn with_path(path: &str) -> Container {
+    app().without_env("PATH").env("PATH", path)
+}
+
+#[test]
+fn a_command_that_is_not_there() {
+    needs_containers!();
+    app().shim(&["nosuch"]).refuses(
+        127,
+        "capshim: nosuch: not found in PATH=/bin\ncapshim: hint: check the spelling, or write the command with its whole path\n",
+    );
+    app().shim(&["/nosuch"]).refuses(127, "capshim: /nosuch: ENOENT: No such file or directory\n");
+    app().shim(&["/state/x"]).refuses(127, "capshim: /state/x: ENOTDIR: Not a directory\n");
+}
+
+#[test]
+fn a_command_that_is_no_program() {
+    needs_containers!();
+    app().shim(&["/etc"]).refuses(
+        126,
+        "capshim: /etc: EISDIR: Is a directory\ncapshim: hint: name the program, not the folder that it is in\n",
+    );
+    app().mode("/state", 0o644).shim(&["/state"]).refuses(
+        126,
+        "capshim: /state: EACCES: Permission denied\n\
+         capshim: hint: give the application's user the right to execute it and to search its folders: chmod a+rx /state\n",
+    );
+    app().file("/text", "echo hello\n").mode("/text", 0o755).shim(&["/text"]).refuses(
+        126,
+        "capshim: execve(/text): ENOEXEC: Exec format error: it is no program and has no #! line\n\
+         capshim: hint: begin the script with #!/bin/sh, or run it as: sh SCRIPT\n",
+    );
+    app()
+        .file("/empty", "")
+        .mode("/empty", 0o755)
+        .shim(&["/empty"])
+        .refuses(126, "capshim: execve(/empty): ENOEXEC: Exec format error: it is empty or cannot be read\n");
+    app().file("/bare", "#!\n").mode("/bare", 0o755).shim(&["/bare"]).refuses(
+        126,
+        "capshim: execve(/bare): ENOEXEC: Exec format error: its #! line names no interpreter\n",
+    );
+}
+
+#[test]
+fn a_program_for_another_architecture() {
+    needs_containers!();
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(64, 0);
+    let foreign: u8 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
+    (program[16], program[18]) = (2, foreign);
+    let name = if foreign == 62 { "x86_64" } else { "aarch64" };
+    app().file("/foreign", program).mode("/foreign", 0o755).shim(&["/foreign"]).refuses(
+        126,
+        &format!(
+            "capshim: execve(/foreign): ENOEXEC: Exec format error: it is for another architecture ({name})\n\
+             capshim: hint: build or pull the image for this node's architecture\n"
+        ),
+    );
+}
+
+#[test]
+fn a_missing_interpreter_or_loader_is_named() {
+    needs_containers!();
+    app().file("/script", "#!/usr/bin/python9 -u\n").mode("/script", 0o755).shim(&["/script"]).refuses(
+        126,
+        "capshim: execve(/script): ENOENT: No such file or directory: its interpreter /usr/bin/python9 is missing\n\
+         capshim: hint: install the interpreter in the image, or correct the script's first line\n",
+    );
+    app().file("/script", "#!/bin/sh\r\necho\r\n").mode("/script", 0o755).shim(&["/script"]).refuses(
+        126,
+        "capshim: execve(/script): ENOENT: No such file or directory: its interpreter /bin/sh\\r is missing\n\
+         capshim: hint: the script has Windows line ends: convert it, for example with dos2unix\n",
+    );
+    // A program of this machine, linked to its libc, which the image has not.
+    let dynamic = std::fs::read(find("setcap").expect("setcap")).expect("a program");
+    let output = app().file("/dynamic", dynamic).mode("/dynamic", 0o755).shim(&["/dynamic"]);
+    output
+        .refuses_saying(126, "capshim: execve(/dynamic): ENOENT: No such file or directory: its loader /lib");
+    assert!(output.stderr.ends_with(
+        " is missing\ncapshim: hint: the program was linked for another libc: use an image that has it, or link the program statically\n"
+    ));
+}
+
+#[test]
+fn path_is_searched_in_order_past_what_cannot_be_executed() {
+    needs_containers!();
+    let image = || {
+        with_path("/first:/closed:/second:/nosuch")
+            .copy("/state", "/first/tool")
+            .copy("/state", "/second/tool")
+            .copy("/state", "/closed/tool")
+    };
+    let image = || image().mode("/first/tool", 0o644).mode("/closed", 0o700);
+    assert_eq!(image().shim(&["tool"]).code, 0);
+    image().without("/second/tool").shim(&["tool"]).refuses(
+        126,
+        "capshim: /first/tool: EACCES: Permission denied\n\
+         capshim: hint: give the application's user the right to execute it and to search its folders: chmod a+rx /first/tool\n",
+    );
+}
+
+#[test]
+fn path_is_searched_as_the_target_and_not_as_root() {
+    needs_containers!();
+    let image = with_path("/roots:/bin").copy("/state", "/roots/tool").owned("/roots/tool", 0, 0, 0o700);
+    image.copy("/state", "/bin/tool").shim(&["tool"]).is_exactly(1000, 1000, "29, 1000, 1001", "none");
+}
+
+#[test]
+fn capabilities_count_in_the_search() {
+    needs_containers!();
+    let granted = ["DAC_OVERRIDE", "SETGID", "SETUID"];
+    let image = app().capabilities(&granted).env("CAPSHIM_CAPS", "dac_override").owned("/state", 0, 0, 0o700);
+    image.shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "DAC_OVERRIDE");
+}
+
+#[test]
+fn empty_entries_of_path_are_not_the_working_directory() {
+    needs_containers!();
+    for path in ["", ":", ":/nosuch:", "/nosuch::"] {
+        with_path(path).cwd("/").shim(&["state"]).refuses_saying(127, "state: not found in PATH=");
+    }
+    with_path("").shim(&["./state"]).is_exactly(1000, 1000, "29, 1000, 1001", "none");
+}
+
+#[test]
+fn without_path_dockers_default_is_searched() {
+    needs_containers!();
+    // runc would find no PATH for its own lookup of capshim; an absolute path needs none.
+    let image = app().without_env("PATH").copy("/state", "/usr/local/bin/tool");
+    image.shim(&["tool"]).is_exactly(1000, 1000, "29, 1000, 1001", "none");
+}

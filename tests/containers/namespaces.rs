@@ -1,0 +1,103 @@
+//! User namespaces: ids that are not mapped, groups that are not mapped, setgroups denied.
+
+use crate::container::Container;
+use crate::needs_containers;
+
+const UID_HINT: &str = "choose a uid that /proc/self/uid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --uidmap or --userns";
+const GID_HINT: &str = "choose gids that /proc/self/gid_map lists, or map them: Kubernetes: hostUsers: true; Podman: --gidmap or --userns";
+
+fn inside(user: &str) -> Container {
+    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
+    Container::root().capabilities(&granted).env("CAPSHIM_USER", user).env("CAPSHIM_CAPS", "ipc_lock")
+}
+
+/// Enough for the first program to make a namespace of its own.
+fn outside(user: &str) -> Container {
+    inside(user).capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SETFCAP", "SYS_ADMIN"])
+}
+
+#[test]
+fn a_root_start_in_a_user_namespace_is_like_any_other() {
+    needs_containers!();
+    let output = inside("app").groups(&[0, 6, 2000]).user_namespace(100_000, 65_536).shim(&["/state"]);
+    output.is_exactly(1000, 1000, "29, 1000, 1001, 2000", "IPC_LOCK");
+}
+
+#[test]
+fn an_id_that_is_not_mapped_is_named() {
+    needs_containers!();
+    inside("1000:5").user_namespace(100_000, 1000).shim(&["/state"]).refuses(
+        77,
+        &format!(
+            "capshim: setresuid(1000, 1000, 1000): EINVAL: Invalid argument: uid 1000 is not mapped in this user namespace\n\
+             capshim: hint: {UID_HINT}\n"
+        ),
+    );
+    inside("5:1000").user_namespace(100_000, 1000).shim(&["/state"]).refuses(
+        77,
+        &format!(
+            "capshim: setgroups(1000): EINVAL: Invalid argument: one of 1000 is not mapped in this user namespace\n\
+             capshim: hint: {GID_HINT}\n"
+        ),
+    );
+}
+
+#[test]
+fn an_inherited_group_that_is_not_mapped_is_left_out_and_never_kept() {
+    needs_containers!();
+    let launch = ["/launch", "--groups", "2000,4242", "--user-namespace", "0 0 1,1000 1000 1,2000 2000 1"];
+    let start = |policy: &str| outside("1000:1000").env("CAPSHIM_GROUPS", policy);
+    let seen = start("auto").run(&[&launch[..], &["--", "/state"]].concat());
+    assert_eq!(seen.state()["groups"], "2000, 65534");
+    let shim = [&launch[..], &["--", "/capshim", "/state"]].concat();
+    let output = start("auto").run(&shim);
+    output.holds(1000, 1000, "1000, 2000", "IPC_LOCK");
+    assert_eq!(
+        output.stderr,
+        "capshim: warning: left out group 65534: it may stand for a group that this user namespace does not map\n"
+    );
+    start("keep").run(&shim).refuses(
+        78,
+        "capshim: CAPSHIM_GROUPS='keep' cannot keep group 65534: it may stand for a group that this user namespace does not map, \
+         and writing it back would grant another one\n\
+         capshim: hint: list the groups that the application needs: CAPSHIM_GROUPS=2000,3000\n",
+    );
+}
+
+#[test]
+fn a_namespace_that_denies_setgroups_is_told_apart_from_a_missing_capability() {
+    needs_containers!();
+    let launch =
+        ["/launch", "--user-namespace-without-setgroups", "0 0 1,1000 1000 1", "--", "/capshim", "/state"];
+    outside("1000:1000").run(&launch).refuses(
+        77,
+        "capshim: setgroups(1000): EPERM: Operation not permitted: SETGID is held, but this user namespace denies setgroups\n\
+         capshim: hint: make the namespace with newuidmap and newgidmap (Podman does where /etc/subgid lists the user), or start it as root\n",
+    );
+    // Where the list is right already, setgroups is not called.
+    let launch = [
+        "/launch",
+        "--groups",
+        "1000",
+        "--user-namespace-without-setgroups",
+        "0 0 1,1000 1000 1",
+        "--",
+        "/capshim",
+        "/state",
+    ];
+    outside("1000:1000").run(&launch).is_exactly(1000, 1000, "1000", "IPC_LOCK");
+}
+
+#[test]
+fn staying_root_and_a_non_root_start_work_inside_too() {
+    needs_containers!();
+    inside("root").user_namespace(100_000, 65_536).shim(&["/state"]).is_exactly(0, 0, "none", "IPC_LOCK");
+    let words: [u32; 6] = [0x0300_0000, 1 << 14, 0, 0, 0, 100_000];
+    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let start = Container::user(1000, 1000)
+        .capabilities(&["IPC_LOCK"])
+        .env("CAPSHIM_CAPS", "ipc_lock")
+        .no_new_privs();
+    let start = start.user_namespace(100_000, 65_536).capability_attribute("/capshim", &attribute);
+    start.shim(&["/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+}

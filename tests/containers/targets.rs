@@ -1,0 +1,194 @@
+//! Commands whose file has capabilities or set-id bits of its own, which make the kernel
+//! clear the ambient set: refused where the application would not hold what was asked.
+
+use crate::container::Container;
+use crate::needs_containers;
+
+const GROUPS: &str = "29, 1000, 1001";
+
+/// Asked for IPC_LOCK; NET_RAW is in the bounding set too.
+fn lock() -> Container {
+    let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"];
+    Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
+}
+
+#[track_caller]
+fn refused(container: Container, command: &[&str], cause: &str) {
+    let file = cause.split(':').next().unwrap_or_default();
+    let hint = format!(
+        "remove them, this program gives the capabilities instead: setcap -r {file} when the image is built"
+    );
+    container.shim(command).refuses(126, &format!("capshim: {cause}\ncapshim: hint: {hint}\n"));
+}
+
+/// Four sets, in the order inheritable, permitted, effective, ambient.
+#[track_caller]
+fn sets(container: Container, expected: [&str; 4]) {
+    let output = container.shim(&["/state"]);
+    let state = output.state();
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(["inheritable", "permitted", "effective", "ambient"].map(|set| state[set]), expected);
+}
+
+#[test]
+fn a_file_that_gives_exactly_the_request_runs_without_ambient() {
+    needs_containers!();
+    let lost = ["IPC_LOCK", "IPC_LOCK", "IPC_LOCK", "none"];
+    sets(lock().file_caps("/state", "cap_ipc_lock=ep"), lost);
+    sets(lock().file_caps("/state", "cap_ipc_lock=ei"), lost);
+    // no_new_privs cuts what the file would add.
+    sets(lock().file_caps("/state", "cap_ipc_lock,cap_net_raw=ep"), lost);
+    sets(lock().env("CAPSHIM_NO_NEW_PRIVS", "0").file_caps("/state", "cap_ipc_lock=ep"), lost);
+    let told = lock().env("CAPSHIM_LOG", "info").file_caps("/state", "cap_ipc_lock=ep").shim(&["/state"]);
+    let line = "capshim: info: /state has file capabilities: the programs that it starts will not inherit IPC_LOCK\n";
+    assert!(told.stderr.ends_with(line), "{}", told.stderr);
+}
+
+#[test]
+fn a_file_that_would_leave_less_is_refused() {
+    needs_containers!();
+    let asks = "and CAPSHIM_CAPS asks for IPC_LOCK";
+    for (caps, would_be) in [
+        ("cap_ipc_lock=p", "permitted IPC_LOCK and effective none"),
+        ("cap_net_raw=ep", "permitted none and effective none"),
+        ("=", "permitted none and effective none"),
+        ("cap_ipc_lock=i", "permitted IPC_LOCK and effective none"),
+    ] {
+        let cause = format!("/state: its file capabilities would leave the application {would_be}, {asks}");
+        refused(lock().file_caps("/state", caps), &["/state"], &cause);
+    }
+}
+
+#[test]
+fn a_file_that_would_give_more_is_refused() {
+    needs_containers!();
+    let start = lock().env("CAPSHIM_NO_NEW_PRIVS", "0").file_caps("/state", "cap_ipc_lock,cap_net_raw=ep");
+    refused(
+        start,
+        &["/state"],
+        "/state: its file capabilities would leave the application permitted NET_RAW, IPC_LOCK and effective NET_RAW, IPC_LOCK, \
+         and CAPSHIM_CAPS asks for IPC_LOCK",
+    );
+}
+
+#[test]
+fn a_file_that_demands_what_was_not_granted_is_refused_before_exec_fails() {
+    needs_containers!();
+    refused(
+        lock().file_caps("/state", "cap_sys_admin,cap_ipc_lock=ep"),
+        &["/state"],
+        "/state: its file capabilities demand SYS_ADMIN, which cannot be had here, so it cannot be executed",
+    );
+    let root = Container::root().env("CAPSHIM_USER", "root").file_caps("/state", "cap_sys_admin=ep");
+    refused(
+        root,
+        &["/state"],
+        "/state: its file capabilities demand SYS_ADMIN, which cannot be had here, so it cannot be executed",
+    );
+}
+
+#[test]
+fn a_script_counts_with_its_interpreters_file() {
+    needs_containers!();
+    let cause = "/interpreter: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK";
+    let image = || lock().copy("/bin/busybox", "/interpreter").file_caps("/interpreter", "cap_net_raw=ep");
+    let script = image().file("/script", "#!/interpreter sh\n/state\n").mode("/script", 0o755);
+    refused(script, &["/script"], cause);
+    // A script whose interpreter is a script.
+    let chain = image().file("/outer", "#!/inner\n").file("/inner", "#! /interpreter sh\n/state\n");
+    refused(chain.mode("/outer", 0o755).mode("/inner", 0o755), &["/outer"], cause);
+    // The script's own attributes do not count.
+    let own = lock()
+        .file("/script", "#!/bin/sh\n/state\n")
+        .mode("/script", 0o6755)
+        .file_caps("/script", "cap_net_raw=ep");
+    own.env("CAPSHIM_NO_NEW_PRIVS", "1").shim(&["/script"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
+}
+
+#[test]
+fn scripts_are_followed_as_far_as_the_kernel_follows_them() {
+    needs_containers!();
+    let chain = |length: usize| {
+        let container = lock().file("/s0", "#!/bin/sh\n/state\n").mode("/s0", 0o755);
+        (1..length).fold(container, |container, i| {
+            container.file(&format!("/s{i}"), format!("#!/s{}\n", i - 1)).mode(&format!("/s{i}"), 0o755)
+        })
+    };
+    chain(5).shim(&["/s4"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
+    chain(6)
+        .shim(&["/s5"])
+        .refuses(126, "capshim: execve(/s5): ELOOP: Too many symbolic links encountered\n");
+    let capped = chain(5).without("/s0").copy("/bin/busybox", "/s0").file_caps("/s0", "cap_net_raw=ep");
+    capped.shim(&["/s4"]).refuses_saying(126, "/s0: its file capabilities would leave");
+}
+
+#[test]
+fn file_capabilities_that_the_kernel_ignores_are_ignored() {
+    needs_containers!();
+    let mounted = lock().copy("/state", "/shared/state").file_caps("/shared/state", "cap_net_raw=ep").bind(
+        "/shared",
+        "/nosuid",
+        &["nosuid"],
+    );
+    mounted.shim(&["/nosuid/state"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
+    // Revision 3, for a user namespace whose root is 100000.
+    let words: [u32; 6] = [0x0300_0001, 1 << 13, 0, 0, 0, 100_000];
+    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    lock()
+        .capability_attribute("/state", &attribute)
+        .shim(&["/state"])
+        .is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
+}
+
+#[test]
+fn file_capabilities_of_the_outer_namespace_are_ignored_inside_a_user_namespace() {
+    needs_containers!();
+    // Revision 2 of the initial namespace, on a file system that is not the inner one's: its
+    // owner is not mapped to root inside, but the attribute still counts, as the kernel says.
+    let words: [u32; 6] = [0x0300_0001, 1 << 14, 0, 0, 0, 100_000];
+    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let inside = lock().user_namespace(100_000, 65_536).capability_attribute("/state", &attribute);
+    sets(inside, ["IPC_LOCK", "IPC_LOCK", "IPC_LOCK", "none"]);
+    let words: [u32; 6] = [0x0300_0001, 1 << 13, 0, 0, 0, 300_000];
+    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let foreign = lock().user_namespace(100_000, 65_536).capability_attribute("/state", &attribute);
+    foreign.shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
+}
+
+#[test]
+fn set_id_bits_are_refused_only_where_they_would_change_an_id() {
+    needs_containers!();
+    let off = || lock().env("CAPSHIM_NO_NEW_PRIVS", "0");
+    let said = |change: &str| {
+        format!(
+            "capshim: /state: with CAPSHIM_NO_NEW_PRIVS=0 its set-id bits would change {change}\n\
+             capshim: hint: remove the bits: chmod u-s,g-s /state; or leave CAPSHIM_NO_NEW_PRIVS out: they do not count then\n"
+        )
+    };
+    off().mode("/state", 0o4755).shim(&["/state"]).refuses(126, &said("uid 1000 gid 1000 to uid 0 gid 1000"));
+    off()
+        .owned("/state", 0, 29, 0o2755)
+        .shim(&["/state"])
+        .refuses(126, &said("uid 1000 gid 1000 to uid 1000 gid 29"));
+    // To the ids that it has anyway; without the group's execute bit; where they do not count.
+    sets(off().owned("/state", 1000, 1000, 0o6755), ["IPC_LOCK"; 4]);
+    sets(off().owned("/state", 0, 27, 0o2745), ["IPC_LOCK"; 4]);
+    sets(lock().owned("/state", 0, 29, 0o6755), ["IPC_LOCK"; 4]);
+    let mounted = off().copy("/state", "/shared/state").mode("/shared/state", 0o6755).bind(
+        "/shared",
+        "/nosuid",
+        &["nosuid"],
+    );
+    assert_eq!(mounted.shim(&["/nosuid/state"]).state()["uid"], "1000");
+}
+
+#[test]
+fn a_program_that_may_be_executed_but_not_read_runs() {
+    needs_containers!();
+    sets(lock().mode("/state", 0o711), ["IPC_LOCK"; 4]);
+    refused(
+        lock().mode("/state", 0o711).file_caps("/state", "cap_net_raw=ep"),
+        &["/state"],
+        "/state: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK",
+    );
+}
