@@ -60,9 +60,9 @@ fn process() {
         .map(|to| to.split(':').next().unwrap_or_default().to_owned())
         .collect();
     descriptors.sort();
-    let processes = fs::read_dir("/proc")
-        .expect("/proc")
-        .filter(|entry| entry.as_ref().is_ok_and(|e| e.file_name().as_bytes().iter().all(u8::is_ascii_digit)));
+    let processes = fs::read_dir("/proc").expect("/proc").filter(|entry| {
+        entry.as_ref().is_ok_and(|e| e.file_name().as_bytes().iter().all(u8::is_ascii_digit))
+    });
     let task = fs::read_dir("/proc/self/task").expect("/proc/self/task");
     println!("pid:          {}", std::process::id());
     println!("processes:    {}", processes.count());

@@ -3,7 +3,7 @@
 //! It decides nothing: a step that fails ends the run, whatever it was, the stdio aside.
 #![forbid(unsafe_code)]
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -84,8 +84,7 @@ fn perform(step: &Step) -> Result<(), Errno> {
 /// Lets the application's group open what the descriptors 0 to 2 stand for, with the rights
 /// that each descriptor has. Tries all three and returns the first failure.
 fn share_stdio(gid: Gid) -> Result<(), Errno> {
-    let (stdin, stdout, stderr) = (std::io::stdin(), std::io::stdout(), std::io::stderr());
-    let results = [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()].map(|fd| match share(fd, gid) {
+    let results = sys::standard_streams().map(|fd| match share(fd, gid) {
         // A closed descriptor has nothing to share.
         Err(Errno::EBADF) => Ok(()),
         result => result,

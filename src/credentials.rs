@@ -5,7 +5,7 @@
 
 use nix::errno::Errno;
 
-use crate::capset::CapSet;
+use crate::capset::{Cap, CapSet};
 use crate::error::{Exit, Refusal};
 use crate::file_caps::FileCaps;
 use crate::identity::{Gid, Id, Uid};
@@ -73,13 +73,7 @@ pub struct OwnFile {
 /// Reads everything but the last two.
 pub fn read() -> Result<Credentials, Refusal> {
     let caps = sys::capget().map_err(failed("capget"))?;
-    let has_ambient = match sys::ambient_contains(0) {
-        Ok(_) => true,
-        Err(Errno::EINVAL) => false,
-        Err(errno) => return Err(failed("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)")(errno)),
-    };
-    // Ambient is always a subset of both (capabilities(7)).
-    let possible = if has_ambient { caps.permitted & caps.inheritable } else { CapSet::EMPTY };
+    let (has_ambient, ambient) = ambient(caps.permitted & caps.inheritable)?;
     Ok(Credentials {
         uid: ids("getresuid", sys::getresuid())?,
         gid: ids("getresgid", sys::getresgid())?,
@@ -87,7 +81,7 @@ pub fn read() -> Result<Credentials, Refusal> {
         permitted: caps.permitted,
         effective: caps.effective,
         inheritable: caps.inheritable,
-        ambient: filter("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)", possible, sys::ambient_contains)?,
+        ambient,
         no_new_privs: sys::no_new_privs().map_err(failed("prctl(PR_GET_NO_NEW_PRIVS)"))?,
         securebits: Securebits(sys::securebits().map_err(failed("prctl(PR_GET_SECUREBITS)"))?),
         has_ambient,
@@ -141,16 +135,20 @@ fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T, Refusal> {
     }
 }
 
-fn filter(
-    call: &'static str,
-    set: CapSet,
-    contains: impl Fn(u8) -> Result<bool, Errno>,
-) -> Result<CapSet, Refusal> {
+/// Whether there are ambient capabilities at all, and which. `possible` is what is permitted
+/// and inheritable, of which ambient is always a subset (capabilities(7)).
+fn ambient(possible: CapSet) -> Result<(bool, CapSet), Refusal> {
+    // With nothing to ask for, any capability tells whether the question is understood.
+    let asked = if possible.is_empty() { CapSet::of(&[Cap::CAP_CHOWN]) } else { possible };
     let mut bits = 0;
-    for number in set.numbers() {
-        bits |= u64::from(contains(number).map_err(failed(call))?) << number;
+    for number in asked.numbers() {
+        match sys::ambient_contains(number) {
+            Ok(set) => bits |= u64::from(set) << number,
+            Err(Errno::EINVAL) => return Ok((false, CapSet::EMPTY)),
+            Err(errno) => return Err(failed("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)")(errno)),
+        }
     }
-    Ok(CapSet::from_bits(bits))
+    Ok((true, CapSet::from_bits(bits)))
 }
 
 fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {

@@ -3,11 +3,11 @@
 //! Only used to explain an exec that failed.
 #![forbid(unsafe_code)]
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::CStr;
 use std::fmt;
-use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+
+use crate::sys;
 
 /// `e_machine`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,7 +48,7 @@ pub fn loader(path: &CStr) -> Option<Vec<u8>> {
     const PT_INTERP: u32 = 3;
     /// Longer paths are no paths (PATH_MAX).
     const LONGEST: usize = 4096;
-    let file = File::open(OsStr::from_bytes(path.to_bytes())).ok()?;
+    let file = sys::open(path).ok()?;
     let mut header = [0; 64];
     file.read_exact_at(&mut header, 0).ok()?;
     elf(&header)?;
@@ -78,6 +78,7 @@ fn elf(head: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn a_machine_is_read_from_a_little_endian_header_only() {

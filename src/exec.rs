@@ -5,9 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
-use std::fs::File;
 use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
 
 use nix::errno::Errno;
 use nix::sys::stat::stat;
@@ -184,7 +182,7 @@ fn credential_file(path: &CStr) -> Result<CString, Refusal> {
 /// The first bytes of a file; none of one that cannot be read, which so counts as no script.
 fn read_head(path: &CStr) -> Vec<u8> {
     let mut head = Vec::with_capacity(file_caps::HEAD);
-    if let Ok(file) = File::open(std::ffi::OsStr::from_bytes(path.to_bytes())) {
+    if let Ok(file) = sys::open(path) {
         // A failed read leaves what was read; exec itself will say more.
         let _ = file.take(file_caps::HEAD as u64).read_to_end(&mut head);
     }

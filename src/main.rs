@@ -7,7 +7,6 @@
 use std::convert::Infallible;
 use std::ffi::{CStr, c_int};
 use std::fmt::Display;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
 use capshim::accounts::Accounts;
@@ -15,7 +14,8 @@ use capshim::cli::{self, Action};
 use capshim::config::{Config, Log};
 use capshim::credentials::{self, Credentials};
 use capshim::error::{Exit, Note, Refusal};
-use capshim::{apply, environment, exec, plan};
+use capshim::{apply, environment, exec, plan, sys};
+use nix::errno::Errno;
 
 capshim::c_main!(run);
 
@@ -61,23 +61,27 @@ fn start(command: &CStr, argv: &[&CStr], environment: &[&CStr]) -> Result<Infall
 
 /// Reads /etc/passwd and /etc/group, once each.
 fn accounts(config: &Config, start: &Credentials) -> Result<Accounts, Refusal> {
-    const PASSWD: &str = "/etc/passwd";
-    const GROUP: &str = "/etc/group";
     let failed = |path: &'static str| {
-        move |error: io::Error| Refusal::new(Exit::System, format!("read({path}): {error}"))
+        move |error: io::Error| {
+            Refusal::new(
+                Exit::System,
+                format!("read({path}): {}", Errno::from_raw(error.raw_os_error().unwrap_or(0))),
+            )
+        }
     };
-    let accounts =
-        Accounts::users(start.uid.effective, config.user.as_ref(), open(PASSWD)?).map_err(failed(PASSWD))?;
-    accounts.groups(config, open(GROUP)?).map_err(failed(GROUP))
+    // Both at once, so that the second buffer comes out of the first one's memory.
+    let (mut passwd, mut group) = (open(c"/etc/passwd")?, open(c"/etc/group")?);
+    let accounts = Accounts::users(start.uid.effective, config.user.as_ref(), &mut passwd)
+        .map_err(failed("/etc/passwd"))?;
+    accounts.groups(config, &mut group).map_err(failed("/etc/group"))
 }
 
 /// A missing file is an empty one.
-fn open(path: &str) -> Result<Box<dyn BufRead>, Refusal> {
-    const BUFFER: usize = 64 * 1024;
-    match File::open(path) {
-        Ok(file) => Ok(Box::new(BufReader::with_capacity(BUFFER, file))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Box::new(io::empty())),
-        Err(error) => Err(Refusal::new(Exit::System, format!("open({path}): {error}"))),
+fn open(path: &CStr) -> Result<Box<dyn BufRead>, Refusal> {
+    match sys::open(path) {
+        Ok(file) => Ok(Box::new(BufReader::new(file))),
+        Err(Errno::ENOENT) => Ok(Box::new(io::empty())),
+        Err(errno) => Err(Refusal::new(Exit::System, format!("open({}): {errno}", path.to_string_lossy()))),
     }
 }
 

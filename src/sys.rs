@@ -5,6 +5,8 @@
 //! returns the errno of its call and does nothing else; the decisions are elsewhere.
 
 use std::ffi::{CStr, c_char, c_int, c_long};
+use std::fs::File;
+use std::os::fd::{BorrowedFd, FromRawFd};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -71,6 +73,12 @@ pub fn executed_path() -> &'static CStr {
             address => CStr::from_ptr(address as *const c_char),
         }
     }
+}
+
+/// The descriptors 0 to 2, any of which may be closed: each use can be EBADF.
+pub fn standard_streams() -> [BorrowedFd<'static>; 3] {
+    // SAFETY: this program never closes them, and they are only asked about and shared.
+    [0, 1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// `_LINUX_CAPABILITY_VERSION_3`: 64 bits in two data structures.
@@ -202,9 +210,15 @@ pub fn setresgid(gid: u32) -> Result<()> {
 
 /// getgroups(2). The buffer begins with 4294967295, no valid id.
 pub fn getgroups() -> Result<Vec<u32>> {
-    // SAFETY: with size 0 nothing is written.
-    let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, 0, ptr::null_mut::<u32>()) })?;
-    let mut groups = vec![u32::MAX; count as usize];
+    // Enough for most, so that one call will do; NGROUPS_MAX is enough for all.
+    match getgroups_at_most(64) {
+        Err(Errno::EINVAL) => getgroups_at_most(65536),
+        result => result,
+    }
+}
+
+fn getgroups_at_most(count: usize) -> Result<Vec<u32>> {
+    let mut groups = vec![u32::MAX; count];
     // SAFETY: at most `count` ids are written.
     let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, count, groups.as_mut_ptr()) })?;
     groups.truncate(count as usize);
@@ -240,6 +254,15 @@ pub fn security_capability(path: &CStr) -> Result<Option<Vec<u8>>> {
         Err(Errno::ENODATA | Errno::ENOTSUP | Errno::EOVERFLOW) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Opens a file for reading, with no wait for the other side of a FIFO (open(2)).
+pub fn open(path: &CStr) -> Result<File> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+    // SAFETY: the string ends in NUL.
+    let fd = checked(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd as c_int) })
 }
 
 /// Whether a file lies on a mount that ignores set-id bits and file capabilities (statfs(2)).

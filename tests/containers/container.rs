@@ -43,7 +43,7 @@ pub fn available() -> Result<(), String> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err("not root".into());
     }
-    for program in ["runc", "busybox", "setcap"] {
+    for program in ["runc", "busybox", "setcap", "strace", "python3"] {
         find(program).ok_or(format!("no {program}"))?;
     }
     std::env::var_os("STATIC_DIR").map(drop).ok_or("no STATIC_DIR with the static binaries".into())
@@ -278,17 +278,20 @@ impl Container {
     /// Starts the command in the container and waits for its end.
     pub fn run(mut self, command: &[&str]) -> Output {
         let stdin = self.stdin.take().map_or(Stdio::null(), Stdio::from);
-        let output = self.runc(command).stdin(stdin).output().expect("runc");
-        Output {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).expect("text from the container"),
-            stderr: String::from_utf8(output.stderr).expect("text from the container"),
-        }
+        output(self.runc(command).stdin(stdin))
     }
 
     /// The same through capshim.
     pub fn shim(self, command: &[&str]) -> Output {
         self.run(&[&["/capshim"], command].concat())
+    }
+
+    /// The same with strace's log of every process in a file.
+    pub fn traced(mut self, log: &Path, command: &[&str]) -> Output {
+        let runc = self.runc(command);
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-s", "256", "-o"]).arg(log).arg(runc.get_program()).args(runc.get_args());
+        output(strace.stdin(Stdio::null()))
     }
 
     /// Starts the command on a terminal and returns what it wrote there.
@@ -380,6 +383,17 @@ impl Output {
             self.stderr
         );
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
+    }
+}
+
+/// Runs to the end.
+fn output(command: &mut Command) -> Output {
+    let output = command.output().expect("runc");
+    let text = |bytes| String::from_utf8(bytes).expect("text from the container");
+    Output {
+        code: output.status.code().unwrap_or(-1),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
     }
 }
 

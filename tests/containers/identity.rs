@@ -204,9 +204,9 @@ fn a_file_that_cannot_be_read_is_not_taken_for_a_missing_one() {
     needs_containers!();
     let script = "rm /etc/passwd && mkdir /etc/passwd && exec /capshim /state";
     let folder = as_user("1000:1000").run(&["/bin/sh", "-c", script]);
-    folder.refuses(71, "capshim: read(/etc/passwd): Is a directory (os error 21)\n");
+    folder.refuses(71, "capshim: read(/etc/passwd): EISDIR: Is a directory\n");
     let unreadable = as_user("1000:1000").owned("/etc/group", 1, 1, 0o600);
-    unreadable.shim(&["/state"]).refuses(71, "capshim: open(/etc/group): Permission denied (os error 13)\n");
+    unreadable.shim(&["/state"]).refuses(71, "capshim: open(/etc/group): EACCES: Permission denied\n");
 }
 
 #[test]
