@@ -43,7 +43,7 @@ pub fn available() -> Result<(), String> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err("not root".into());
     }
-    for program in ["runc", "busybox", "setcap", "strace", "python3"] {
+    for program in ["runc", "busybox", "setcap", "strace", "python3", "musl-gcc"] {
         find(program).ok_or(format!("no {program}"))?;
     }
     std::env::var_os("STATIC_DIR").map(drop).ok_or("no STATIC_DIR with the static binaries".into())
@@ -224,6 +224,14 @@ impl Container {
     pub fn copy(self, from: &str, to: &str) -> Container {
         fs::create_dir_all(self.path(to).parent().expect("a parent")).expect("a folder");
         fs::copy(self.path(from), self.path(to)).expect("a copy");
+        self
+    }
+
+    /// A file of this machine at the same place.
+    pub fn import(self, file: &Path) -> Container {
+        let to = self.path(file.to_str().expect("a path"));
+        fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
+        fs::copy(file, to).expect("a copy");
         self
     }
 

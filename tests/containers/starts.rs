@@ -301,14 +301,3 @@ fn a_second_capshim_inside_finds_no_settings_and_says_so() {
          docker run -e, or by ENV; a capshim that ran before in this container has removed its own\n",
     );
 }
-
-#[test]
-fn an_image_with_nothing_in_it_will_do() {
-    needs_containers!();
-    // Not even /proc; and runc itself needs that, so it goes once the container runs.
-    let start = lock().capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"]);
-    let start = start.without_env("CAPSHIM_USER").env("CAPSHIM_USER", "1000:1000");
-    let start = start.without("/etc/passwd").without("/etc/group").without("/bin/sh").without("/bin/busybox");
-    let output = start.run(&["/launch", "--unmount", "/proc", "--", "/capshim", "/state"]);
-    output.is_exactly(1000, 1000, "1000", "IPC_LOCK");
-}

@@ -1,0 +1,138 @@
+//! The documents say what the program does: README, --help and the source name the same
+//! variables, defaults and exit codes, and every test that a document names is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use capshim::cli::HELP;
+use capshim::config::SETTINGS;
+use capshim::error::Exit;
+
+const EXITS: [Exit; 6] =
+    [Exit::Usage, Exit::System, Exit::NotGranted, Exit::Setting, Exit::CannotExecute, Exit::NotFound];
+
+/// Not in this version: an error when set, and not documented as a setting.
+const NOT_YET: &str = "CAPSHIM_INIT";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The cells of every table row whose first cell begins with this.
+fn rows(text: &str, prefix: &str) -> Vec<Vec<String>> {
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let cells =
+        rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect());
+    cells.filter(|cells: &Vec<String>| cells[0].starts_with(prefix)).collect()
+}
+
+fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).expect("a folder");
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.to_string_lossy().ends_with(ending))
+        .collect()
+}
+
+#[test]
+fn readme_and_help_list_the_settings_with_their_defaults() {
+    let documented = rows(&read("README.md"), "`CAPSHIM_");
+    let names: BTreeSet<String> = documented.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    let settings: BTreeSet<String> =
+        SETTINGS.iter().filter(|name| **name != NOT_YET).map(|name| name.to_string()).collect();
+    assert_eq!(names, settings);
+    assert!(!HELP.contains(NOT_YET) && !HELP.contains("--check") && !HELP.contains("--install"));
+    let variables = HELP.split("variables:").nth(1).expect("the section");
+    let help = variables.split_whitespace().collect::<Vec<_>>().join(" ");
+    for row in &documented {
+        let name = row[0].trim_matches('`');
+        let at = help.find(name).unwrap_or_else(|| panic!("{name} is not in --help"));
+        let entry = help[at + name.len()..].split(" CAPSHIM_").next().unwrap_or_default();
+        let default = match row[2].as_str() {
+            required if required.contains("required") => "required when started as root".to_owned(),
+            default => format!("(default: {})", default.trim_matches('`')),
+        };
+        assert!(entry.contains(&default), "{name}: {default:?} is not in {entry:?}");
+        // The words that a value can be, those in backquotes, are named by both.
+        for word in row[1].split('`').skip(1).step_by(2).filter(|word| !matches!(*word, "CAP_")) {
+            assert!(entry.contains(word), "{name}: --help does not name {word}");
+        }
+    }
+}
+
+#[test]
+fn readme_and_help_list_the_exit_codes_with_the_same_words() {
+    let readme = read("README.md");
+    let at = readme.find("## Exit codes").expect("the section");
+    let section = &readme[at..at + readme[at..].find("\n## When").expect("the next section")];
+    for exit in EXITS {
+        let code = exit as u8;
+        let row = rows(section, &code.to_string()).pop().unwrap_or_else(|| panic!("{code} is not in README"));
+        let line = HELP.lines().find(|line| line.trim_start().starts_with(&code.to_string()));
+        let meaning = line.and_then(|line| line.trim().split_once(' ')).map(|(_, meaning)| meaning.trim());
+        assert_eq!(meaning, Some(row[1].as_str()), "{code}");
+    }
+    let codes = rows(section, "").iter().filter(|row| row[0].parse::<u8>().is_ok()).count();
+    assert_eq!(codes, EXITS.len());
+}
+
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let sources = [files("tests", ".rs"), files("tests/containers", ".rs"), files("src", ".rs")].concat();
+    let code: String = sources.iter().map(|path| fs::read_to_string(path).expect("source")).collect();
+    let faults = read("docs/faults.md");
+    let mut seen = 0;
+    for row in faults.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {
+        let tests = row.rsplit(" | ").next().unwrap_or_default();
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "no test in: {row}");
+        for name in names {
+            assert!(code.contains(&format!("fn {name}()")), "there is no test {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn links_and_commands_in_the_documents_lead_somewhere() {
+    for document in ["README.md", "docs/faults.md"] {
+        let text = read(document);
+        let folder = root().join(document).parent().expect("a folder").to_owned();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            assert!(target.contains("://") || folder.join(target).exists(), "{document}: {target}");
+        }
+        for script in text
+            .split('`')
+            .filter_map(|word| word.split(' ').next())
+            .filter(|word| word.starts_with("scripts/"))
+        {
+            assert!(root().join(script).exists(), "{document}: {script}");
+        }
+    }
+}
+
+#[test]
+fn all_unsafe_code_is_in_one_file() {
+    for path in files("src", ".rs") {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).expect("source");
+        match name.as_str() {
+            "sys.rs" => {
+                let unexplained = text.lines().collect::<Vec<_>>();
+                for (at, line) in unexplained.iter().enumerate().filter(|(_, line)| line.contains("unsafe {"))
+                {
+                    let before = unexplained[at.saturating_sub(6)..at].join("\n");
+                    assert!(before.contains("SAFETY:") || line.contains("SAFETY:"), "sys.rs:{}", at + 1);
+                }
+            }
+            "lib.rs" => assert!(text.contains("#![deny(unsafe_code)]")),
+            _ => assert!(text.contains("#![forbid(unsafe_code)]"), "{name}"),
+        }
+    }
+}
