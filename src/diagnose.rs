@@ -10,6 +10,7 @@ use crate::capset::{Cap, CapSet};
 use crate::config::{self, Config};
 use crate::credentials::{Credentials, Securebits};
 use crate::error::{Exit, Refusal, shown};
+use crate::file_caps::{After, Before, FileCaps};
 use crate::identity::Uid;
 use crate::plan::{Step, listed};
 
@@ -197,6 +198,60 @@ pub fn root_would_regain(more: CapSet, request: CapSet) -> Refusal {
     )
     .hint(format!("leave {} out; or grant no more than is asked for: Kubernetes: capabilities.drop: [\"ALL\"] and {}; Docker/Podman: --cap-drop ALL {}",
         config::NO_NEW_PRIVS, pod_field(request), flags(request)))
+}
+
+/// The command's file has the effective bit and capabilities that it cannot get.
+pub fn file_demands(name: &str, caps: FileCaps, bounding: CapSet) -> Refusal {
+    let lacking = caps.permitted - bounding;
+    let cause = format!(
+        "{name}: its file capabilities demand {lacking}, not granted to this container, so it cannot be executed"
+    );
+    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name))
+}
+
+/// The command's file would leave the application with more or less than was asked.
+pub fn file_differs(name: &str, caps: FileCaps, after: &After, request: CapSet) -> Refusal {
+    let cause = format!(
+        "{name}: its file capabilities would leave the application permitted {} and effective {}, and {} asks for {request}",
+        after.permitted,
+        after.effective,
+        config::CAPS
+    );
+    let instead = match caps.effective && !caps.permitted.is_empty() {
+        true => format!(
+            "; or ask for what the file gives: {}={}",
+            config::CAPS,
+            caps.permitted.to_string().replace(", ", ",").to_lowercase()
+        ),
+        false => String::new(),
+    };
+    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name) + &instead)
+}
+
+/// The command's set-id bits would change an id.
+pub fn file_changes_ids(name: &str, before: &Before, after: &After) -> Refusal {
+    let cause = format!(
+        "{name}: with {}=0 its set-id bits would change uid {} gid {} to uid {} gid {}",
+        config::NO_NEW_PRIVS,
+        before.uid,
+        before.gid,
+        after.uid,
+        after.gid
+    );
+    Refusal::new(Exit::CannotExecute, cause).hint(format!(
+        "remove the bits: chmod u-s,g-s {name}; or leave {} out: they do not count then",
+        config::NO_NEW_PRIVS
+    ))
+}
+
+/// The kernel refuses to execute the command's file, with EINVAL.
+pub fn malformed_attribute(name: &str) -> Refusal {
+    let cause = format!("{name}: its security.capability attribute is malformed, so it cannot be executed");
+    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name))
+}
+
+fn without_file_capabilities(name: &str) -> String {
+    format!("remove them when the image is built, capshim gives the capabilities instead: setcap -r {name}")
 }
 
 /// A step's call failed.

@@ -1,22 +1,20 @@
-//! Finds the command, looks at what its file would do to the capabilities, and executes it.
+//! Finds the command and executes it in place of this process, or says why that failed.
 //!
 //! All of it under the application's own identity, after the read-back: a `Verified` is
 //! needed for both. It never falls back to a shell.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
-use std::io::Read;
 
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 
 use crate::apply::Verified;
-use crate::credentials;
 use crate::elf;
 use crate::error::{Exit, Note, Refusal, shown};
-use crate::file_caps::{self, Before, Executable, FileCaps, Head};
-use crate::identity::{Gid, Id, Uid};
+use crate::file_caps::{self, Head};
 use crate::sys;
+use crate::target;
 
 /// Docker's default, for an environment without PATH.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -31,7 +29,7 @@ pub struct Found {
 /// Finds the command by PATH, and refuses it if its file would change the capabilities.
 pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<Found, Refusal> {
     let path = search(command, path)?;
-    let notes = judge(&path, verified)?;
+    let notes = target::judge(&path, verified)?;
     Ok(Found { path, notes })
 }
 
@@ -99,131 +97,10 @@ fn denied(path: &CStr, errno: Errno) -> Refusal {
     }
 }
 
-/// Computes what the application would hold after exec. Refuses if that differs from what it
-/// holds now, with the remedy.
-fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
-    let holder = credential_file(path)?;
-    let file = executable_facts(&holder)?;
-    if file == Executable::default() {
-        return Ok(Vec::new());
-    }
-    let now = verified.credentials();
-    // Only a file that carries some makes the bounding set count.
-    let bounding = match (now.bounding, file.caps) {
-        (Some(bounding), _) => bounding,
-        (None, Some(_)) => credentials::bounding()?,
-        (None, None) => now.caps,
-    };
-    let before = Before {
-        uid: now.uid,
-        gid: now.gid,
-        permitted: now.caps,
-        inheritable: now.caps,
-        ambient: now.caps,
-        bounding,
-        no_new_privs: now.no_new_privs,
-        securebits: verified.start().securebits,
-    };
-    let name = shown(holder.to_bytes());
-    let after = file_caps::after_exec(&before, &file).map_err(|_| {
-        let fixed = file.caps.unwrap_or_default().permitted;
-        refuse_file(
-            &name,
-            format!(
-                "its file capabilities demand {}, which cannot be had here, so it cannot be executed",
-                fixed - bounding
-            ),
-        )
-    })?;
-    if (after.uid, after.gid) != (before.uid, before.gid) {
-        return Err(Refusal::new(
-            Exit::CannotExecute,
-            format!("{name}: with CAPSHIM_NO_NEW_PRIVS=0 its set-id bits would change uid {} gid {} to uid {} gid {}", before.uid, before.gid, after.uid, after.gid),
-        )
-        .hint(format!("remove the bits: chmod u-s,g-s {name}; or leave CAPSHIM_NO_NEW_PRIVS out: they do not count then")));
-    }
-    if after.permitted != now.caps || after.effective != now.caps {
-        return Err(refuse_file(
-            &name,
-            format!(
-                "its file capabilities would leave the application permitted {} and effective {}, and CAPSHIM_CAPS asks for {}",
-                after.permitted, after.effective, now.caps
-            ),
-        ));
-    }
-    if after.ambient == now.caps {
-        return Ok(Vec::new());
-    }
-    Ok(vec![Note::Info(format!(
-        "{name} has file capabilities: the programs that it starts will not inherit {}",
-        now.caps
-    ))])
-}
-
-fn refuse_file(name: &str, why: String) -> Refusal {
-    Refusal::new(Exit::CannotExecute, format!("{name}: {why}")).hint(format!(
-        "remove them, this program gives the capabilities instead: setcap -r {name} when the image is built"
-    ))
-}
-
-/// The file whose attributes count at exec: the command's own, or, for a script, that of its
-/// interpreter, and so on as far as the kernel follows.
-fn credential_file(path: &CStr) -> Result<CString, Refusal> {
-    let mut file = path.to_owned();
-    for _ in 0..file_caps::MOST_INTERPRETERS {
-        let head = read_head(&file);
-        let Head::Script(interpreter) = file_caps::head(&head) else { break };
-        file = CString::new(interpreter)
-            .map_err(|_| Refusal::new(Exit::CannotExecute, "a NUL byte in a script's first line"))?;
-    }
-    Ok(file)
-}
-
-/// The first bytes of a file; none of one that cannot be read, which so counts as no script.
-fn read_head(path: &CStr) -> Vec<u8> {
-    let mut head = Vec::with_capacity(file_caps::HEAD);
-    if let Ok(file) = sys::open(path) {
-        // A failed read leaves what was read; exec itself will say more.
-        let _ = file.take(file_caps::HEAD as u64).read_to_end(&mut head);
-    }
-    head
-}
-
-/// What a file would bring into exec. A file that is not there is left to execve(2) to name.
-fn executable_facts(path: &CStr) -> Result<Executable, Refusal> {
-    let Ok(status) = stat(path) else { return Ok(Executable::default()) };
-    let name = || shown(path.to_bytes());
-    let failed =
-        |call: &str, errno: Errno| Refusal::new(Exit::System, format!("{call}({}): {errno}", name()));
-    let set_uid = status.st_mode & libc::S_ISUID != 0;
-    // Without the group's execute bit, set-group-ID meant mandatory locking.
-    let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);
-    let xattr = sys::security_capability(path).map_err(|errno| failed("getxattr", errno))?;
-    if (!set_uid && !set_gid && xattr.is_none())
-        || sys::is_nosuid(path).map_err(|errno| failed("statfs", errno))?
-    {
-        return Ok(Executable::default());
-    }
-    let caps = match xattr {
-        Some(bytes) => FileCaps::parse(&bytes).map_err(|_| {
-            refuse_file(
-                &name(),
-                "its security.capability attribute is malformed, so it cannot be executed".into(),
-            )
-        })?,
-        None => None,
-    };
-    Ok(Executable {
-        caps,
-        set_uid: Uid::new(status.st_uid).filter(|_| set_uid),
-        set_gid: Gid::new(status.st_gid).filter(|_| set_gid),
-    })
-}
-
 /// Why execve(2) failed, from the errno and what the file looks like.
 fn explain(path: &CStr, errno: Errno) -> Refusal {
     let name = shown(path.to_bytes());
-    let head = read_head(path);
+    let head = target::head(path);
     let refusal =
         |cause: String| Refusal::new(Exit::CannotExecute, format!("execve({name}): {errno}: {cause}"));
     match (errno, file_caps::head(&head)) {

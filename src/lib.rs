@@ -6,7 +6,8 @@
 //!
 //! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
 //! [`accounts`], [`groups`], [`file_caps`], [`environment`], [`plan`], [`diagnose`],
-//! [`error`]. The rest reads ([`credentials`], [`elf`]), changes ([`apply`]) or replaces
+//! [`error`]. The rest reads ([`credentials`], [`target`],
+//! [`elf`]), changes ([`apply`]) or replaces
 //! ([`exec`]) this process; every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
@@ -27,4 +28,5 @@ pub mod identity;
 pub mod plan;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod target;
 pub mod words;

@@ -6,6 +6,9 @@ use crate::needs_containers;
 
 const GROUPS: &str = "29, 1000, 1001";
 
+/// What a hint says of a file that gives NET_RAW.
+const RAW: &str = "; or ask for what the file gives: CAPSHIM_CAPS=net_raw";
+
 /// Asked for IPC_LOCK; NET_RAW is in the bounding set too.
 fn lock() -> Container {
     let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"];
@@ -13,12 +16,12 @@ fn lock() -> Container {
 }
 
 #[track_caller]
-fn refused(container: Container, command: &[&str], cause: &str) {
+fn refused(container: Container, command: &[&str], cause: &str, instead: &str) {
     let file = cause.split(':').next().unwrap_or_default();
-    let hint = format!(
-        "remove them, this program gives the capabilities instead: setcap -r {file} when the image is built"
+    let remove = format!(
+        "remove them when the image is built, capshim gives the capabilities instead: setcap -r {file}"
     );
-    container.shim(command).refuses(126, &format!("capshim: {cause}\ncapshim: hint: {hint}\n"));
+    container.shim(command).refuses(126, &format!("capshim: {cause}\ncapshim: hint: {remove}{instead}\n"));
 }
 
 /// Four sets, in the order inheritable, permitted, effective, ambient.
@@ -48,14 +51,14 @@ fn a_file_that_gives_exactly_the_request_runs_without_ambient() {
 fn a_file_that_would_leave_less_is_refused() {
     needs_containers!();
     let asks = "and CAPSHIM_CAPS asks for IPC_LOCK";
-    for (caps, would_be) in [
-        ("cap_ipc_lock=p", "permitted IPC_LOCK and effective none"),
-        ("cap_net_raw=ep", "permitted none and effective none"),
-        ("=", "permitted none and effective none"),
-        ("cap_ipc_lock=i", "permitted IPC_LOCK and effective none"),
+    for (caps, would_be, instead) in [
+        ("cap_ipc_lock=p", "permitted IPC_LOCK and effective none", ""),
+        ("cap_net_raw=ep", "permitted none and effective none", RAW),
+        ("=", "permitted none and effective none", ""),
+        ("cap_ipc_lock=i", "permitted IPC_LOCK and effective none", ""),
     ] {
         let cause = format!("/state: its file capabilities would leave the application {would_be}, {asks}");
-        refused(lock().file_caps("/state", caps), &["/state"], &cause);
+        refused(lock().file_caps("/state", caps), &["/state"], &cause, instead);
     }
 }
 
@@ -68,6 +71,7 @@ fn a_file_that_would_give_more_is_refused() {
         &["/state"],
         "/state: its file capabilities would leave the application permitted NET_RAW, IPC_LOCK and effective NET_RAW, IPC_LOCK, \
          and CAPSHIM_CAPS asks for IPC_LOCK",
+        "; or ask for what the file gives: CAPSHIM_CAPS=net_raw,ipc_lock",
     );
 }
 
@@ -77,13 +81,15 @@ fn a_file_that_demands_what_was_not_granted_is_refused_before_exec_fails() {
     refused(
         lock().file_caps("/state", "cap_sys_admin,cap_ipc_lock=ep"),
         &["/state"],
-        "/state: its file capabilities demand SYS_ADMIN, which cannot be had here, so it cannot be executed",
+        "/state: its file capabilities demand SYS_ADMIN, not granted to this container, so it cannot be executed",
+        "",
     );
     let root = Container::root().env("CAPSHIM_USER", "root").file_caps("/state", "cap_sys_admin=ep");
     refused(
         root,
         &["/state"],
-        "/state: its file capabilities demand SYS_ADMIN, which cannot be had here, so it cannot be executed",
+        "/state: its file capabilities demand SYS_ADMIN, not granted to this container, so it cannot be executed",
+        "",
     );
 }
 
@@ -93,10 +99,10 @@ fn a_script_counts_with_its_interpreters_file() {
     let cause = "/interpreter: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK";
     let image = || lock().copy("/bin/busybox", "/interpreter").file_caps("/interpreter", "cap_net_raw=ep");
     let script = image().file("/script", "#!/interpreter sh\n/state\n").mode("/script", 0o755);
-    refused(script, &["/script"], cause);
+    refused(script, &["/script"], cause, RAW);
     // A script whose interpreter is a script.
     let chain = image().file("/outer", "#!/inner\n").file("/inner", "#! /interpreter sh\n/state\n");
-    refused(chain.mode("/outer", 0o755).mode("/inner", 0o755), &["/outer"], cause);
+    refused(chain.mode("/outer", 0o755).mode("/inner", 0o755), &["/outer"], cause, RAW);
     // The script's own attributes do not count.
     let own = lock()
         .file("/script", "#!/bin/sh\n/state\n")
@@ -190,5 +196,6 @@ fn a_program_that_may_be_executed_but_not_read_runs() {
         lock().mode("/state", 0o711).file_caps("/state", "cap_net_raw=ep"),
         &["/state"],
         "/state: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK",
+        RAW,
     );
 }

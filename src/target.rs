@@ -1,0 +1,112 @@
+//! What the command's file does to the credentials at exec: reads it, and refuses it if the
+//! application would not hold exactly what was asked.
+//!
+//! A diagnosis: the file can change before exec (see `file_caps`).
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io::Read;
+
+use nix::errno::Errno;
+use nix::sys::stat::stat;
+
+use crate::apply::Verified;
+use crate::credentials;
+use crate::diagnose;
+use crate::error::{Exit, Note, Refusal, shown};
+use crate::file_caps::{self, Before, Executable, FileCaps, Head};
+use crate::identity::{Gid, Id, Uid};
+use crate::sys;
+
+/// Computes what the application would hold after exec. Refuses if that differs from what it
+/// holds now, with the remedy.
+pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
+    let holder = credential_file(path)?;
+    let file = executable_facts(&holder)?;
+    if file == Executable::default() {
+        return Ok(Vec::new());
+    }
+    let now = verified.credentials();
+    // Only a file that carries some makes the bounding set count.
+    let bounding = match (now.bounding, file.caps) {
+        (Some(bounding), _) => bounding,
+        (None, Some(_)) => credentials::bounding()?,
+        (None, None) => now.caps,
+    };
+    let before = Before {
+        uid: now.uid,
+        gid: now.gid,
+        permitted: now.caps,
+        inheritable: now.caps,
+        ambient: now.caps,
+        bounding,
+        no_new_privs: now.no_new_privs,
+        securebits: verified.start().securebits,
+    };
+    let name = shown(holder.to_bytes());
+    let caps = file.caps.unwrap_or_default();
+    let after =
+        file_caps::after_exec(&before, &file).map_err(|_| diagnose::file_demands(&name, caps, bounding))?;
+    if (after.uid, after.gid) != (before.uid, before.gid) {
+        return Err(diagnose::file_changes_ids(&name, &before, &after));
+    }
+    if after.permitted != now.caps || after.effective != now.caps {
+        return Err(diagnose::file_differs(&name, caps, &after, now.caps));
+    }
+    if after.ambient == now.caps {
+        return Ok(Vec::new());
+    }
+    Ok(vec![Note::Info(format!(
+        "{name} has file capabilities: the programs that it starts will not inherit {}",
+        now.caps
+    ))])
+}
+
+/// The file whose attributes count at exec: the command's own, or, for a script, that of its
+/// interpreter, and so on as far as the kernel follows.
+fn credential_file(path: &CStr) -> Result<CString, Refusal> {
+    let mut file = path.to_owned();
+    for _ in 0..file_caps::MOST_INTERPRETERS {
+        let head = head(&file);
+        let Head::Script(interpreter) = file_caps::head(&head) else { break };
+        file = CString::new(interpreter)
+            .map_err(|_| Refusal::new(Exit::CannotExecute, "a NUL byte in a script's first line"))?;
+    }
+    Ok(file)
+}
+
+/// The first bytes of a file; none of one that cannot be read, which so counts as no script.
+pub fn head(path: &CStr) -> Vec<u8> {
+    let mut head = Vec::with_capacity(file_caps::HEAD);
+    if let Ok(file) = sys::open(path) {
+        // A failed read leaves what was read; exec itself will say more.
+        let _ = file.take(file_caps::HEAD as u64).read_to_end(&mut head);
+    }
+    head
+}
+
+/// What a file would bring into exec. A file that is not there is left to execve(2) to name.
+fn executable_facts(path: &CStr) -> Result<Executable, Refusal> {
+    let Ok(status) = stat(path) else { return Ok(Executable::default()) };
+    let name = || shown(path.to_bytes());
+    let failed =
+        |call: &str, errno: Errno| Refusal::new(Exit::System, format!("{call}({}): {errno}", name()));
+    let set_uid = status.st_mode & libc::S_ISUID != 0;
+    // Without the group's execute bit, set-group-ID meant mandatory locking.
+    let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);
+    let xattr = sys::security_capability(path).map_err(|errno| failed("getxattr", errno))?;
+    if (!set_uid && !set_gid && xattr.is_none())
+        || sys::is_nosuid(path).map_err(|errno| failed("statfs", errno))?
+    {
+        return Ok(Executable::default());
+    }
+    let caps = match xattr {
+        Some(bytes) => FileCaps::parse(&bytes).map_err(|_| diagnose::malformed_attribute(&name()))?,
+        None => None,
+    };
+    Ok(Executable {
+        caps,
+        set_uid: Uid::new(status.st_uid).filter(|_| set_uid),
+        set_gid: Gid::new(status.st_gid).filter(|_| set_gid),
+    })
+}
