@@ -5,10 +5,9 @@
 //! program share them; it is no interface for others.
 //!
 //! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
-//! [`accounts`], [`groups`], [`file_caps`], [`environment`], [`plan`], [`diagnose`],
-//! [`error`]. The rest reads ([`credentials`], [`target`],
-//! [`elf`]), changes ([`apply`]) or replaces
-//! ([`exec`]) this process; every unsafe line is in [`sys`].
+//! [`accounts`], [`groups`], [`file_caps`], [`environment`], [`plan`], [`outcome`],
+//! [`diagnose`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`]), changes
+//! ([`apply`]) or replaces ([`exec`]) this process; every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
 pub mod accounts;
@@ -25,6 +24,7 @@ pub mod exec;
 pub mod file_caps;
 pub mod groups;
 pub mod identity;
+pub mod outcome;
 pub mod plan;
 #[allow(unsafe_code)]
 pub mod sys;

@@ -14,12 +14,13 @@ use crate::apply::Verified;
 use crate::credentials;
 use crate::diagnose;
 use crate::error::{Exit, Note, Refusal, shown};
-use crate::file_caps::{self, Before, Executable, FileCaps, Head};
+use crate::file_caps::{self, Executable, FileCaps, Head};
 use crate::identity::{Gid, Id, Uid};
+use crate::outcome;
 use crate::sys;
 
-/// Computes what the application would hold after exec. Refuses if that differs from what it
-/// holds now, with the remedy.
+/// Refuses a command whose file would leave the application with other credentials than it
+/// has now, with the remedy.
 pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
     let holder = credential_file(path)?;
     let file = executable_facts(&holder)?;
@@ -33,27 +34,9 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
         (None, Some(_)) => credentials::bounding()?,
         (None, None) => now.caps,
     };
-    let before = Before {
-        uid: now.uid,
-        gid: now.gid,
-        permitted: now.caps,
-        inheritable: now.caps,
-        ambient: now.caps,
-        bounding,
-        no_new_privs: now.no_new_privs,
-        securebits: verified.start().securebits,
-    };
     let name = shown(holder.to_bytes());
-    let caps = file.caps.unwrap_or_default();
-    let after =
-        file_caps::after_exec(&before, &file).map_err(|_| diagnose::file_demands(&name, caps, bounding))?;
-    if (after.uid, after.gid) != (before.uid, before.gid) {
-        return Err(diagnose::file_changes_ids(&name, &before, &after));
-    }
-    if after.permitted != now.caps || after.effective != now.caps {
-        return Err(diagnose::file_differs(&name, caps, &after, now.caps));
-    }
-    if after.ambient == now.caps {
+    let before = outcome::before_exec(now, bounding, verified.start().securebits);
+    if outcome::judge(&before, &file, &name)?.ambient == now.caps {
         return Ok(Vec::new());
     }
     Ok(vec![Note::Info(format!(
