@@ -1,0 +1,109 @@
+//! The plan against the kernel: random starts and settings. For each, the pure code says what
+//! the application will hold, or which refusal comes; then it is done for real, and the two
+//! are compared field by field.
+//!
+//!     scripts/proof [CASES [SEED]]
+//!
+//! A difference is shrunk and printed as a `Case` to paste into `KNOWN`. The start is made by
+//! code that shares nothing with the program's own.
+
+mod case;
+mod perform;
+mod predict;
+mod world;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use case::Case;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+use predict::Prediction;
+use world::World;
+
+/// Cases that once differed, or that are too rare to wait for.
+const KNOWN: &[Case] = &[];
+
+/// Few enough for every run of the tests.
+const CASES: u64 = 4000;
+const SEED: u64 = 1;
+
+/// Processes that work side by side.
+const WORKERS: u64 = 2;
+
+fn main() -> ExitCode {
+    if let Err(missing) = world::available() {
+        println!("NOT RUN, {missing}: scripts/test installs and builds what is needed");
+        return ExitCode::from(std::env::var_os("REQUIRE_ALL_TESTS").is_some() as u8);
+    }
+    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().expect(name));
+    let (cases, seed) = (number("PROOF_CASES", CASES), number("PROOF_SEED", SEED));
+    println!("proof: {cases} cases, seed {seed}");
+    let world = World::new();
+    // Each worker is a process with one thread: only such a one may change its user namespace.
+    let workers: Vec<_> = (0..WORKERS)
+        // SAFETY: this process has one thread.
+        .map(|worker| match unsafe { fork() }.expect("fork") {
+            ForkResult::Parent { child } => child,
+            ForkResult::Child => {
+                world.enter();
+                std::process::exit(i32::from(!work(&world, worker, cases, seed)));
+            }
+        })
+        .collect();
+    let ended = workers.into_iter().map(|child| waitpid(child, None).expect("waitpid"));
+    let failed = ended.filter(|end| !matches!(end, WaitStatus::Exited(_, 0))).count();
+    println!("proof: {}", if failed == 0 { "no difference" } else { "DIFFERENCES, see above" });
+    ExitCode::from(u8::from(failed != 0))
+}
+
+/// This worker's share of the cases. False after a difference.
+fn work(world: &World, worker: u64, cases: u64, seed: u64) -> bool {
+    let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
+    let share = (0..cases).filter(|number| number % WORKERS == worker);
+    let random = share.map(|number| Case::random(&mut fastrand::Rng::with_seed(seed << 32 | number)));
+    let known = KNOWN.iter().copied().filter(|_| worker == 0);
+    for (done, case) in known.chain(random).enumerate() {
+        let (kind, difference) = compare(world, &case);
+        *kinds.entry(kind).or_default() += 1;
+        if difference.is_some() {
+            let shrunk = case.shrunk(|smaller| compare(world, smaller).1.is_some());
+            let (_, difference) = compare(world, &shrunk);
+            println!("proof: a difference in\n{shrunk:#?}\n{}", difference.unwrap_or_default());
+            return false;
+        }
+        if worker == 0 && done > 0 && done % 10_000 == 0 {
+            println!("proof: {} of {cases}", done as u64 * WORKERS);
+        }
+    }
+    let summary: Vec<String> = kinds.iter().map(|(kind, count)| format!("    {count:7} {kind}")).collect();
+    println!("proof: worker {worker}\n{}", summary.join("\n"));
+    true
+}
+
+/// The kind of a case, and what differs.
+fn compare(world: &World, case: &Case) -> (String, Option<String>) {
+    let predicted = predict::predict(world, case);
+    let seen = perform::perform(world, case);
+    let kind = match &predicted {
+        Prediction::ShimCannotStart => "the kernel does not execute the shim's file".to_owned(),
+        Prediction::Refused(refusal) => {
+            // Without the values, so that the like are counted together.
+            let first = refusal.cause.split([':', '\'', '(']).next().unwrap_or_default();
+            let words = first.split(' ').filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+            let words: Vec<&str> = words.collect();
+            format!("exit {} {}", refusal.exit as u8, words.join(" "))
+        }
+        Prediction::Runs(state) if state["CapAmb"] != state["CapPrm"] => "runs, without ambient".to_owned(),
+        Prediction::Runs(_) => "runs".to_owned(),
+    };
+    let same = match &predicted {
+        Prediction::ShimCannotStart => seen.code == perform::NOT_EXECUTED,
+        Prediction::Refused(refusal) => {
+            (seen.code, seen.stdout.as_str(), seen.stderr.as_str())
+                == (refusal.exit as i32, "", &refusal.to_string())
+        }
+        Prediction::Runs(state) => (seen.code, seen.stderr.as_str()) == (0, "") && seen.state() == *state,
+    };
+    (kind, (!same).then(|| format!("predicted: {predicted:#?}\nseen: {seen:#?}")))
+}

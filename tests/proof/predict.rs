@@ -1,0 +1,148 @@
+//! What the program's pure code says of a case.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+
+use capshim::accounts::Accounts;
+use capshim::capset::CapSet;
+use capshim::config::Config;
+use capshim::credentials::{Credentials, Ids, OwnFile, Securebits};
+use capshim::diagnose;
+use capshim::error::Refusal;
+use capshim::file_caps::{self, Before, Executable};
+use capshim::identity::{Gid, Id, Uid};
+use capshim::outcome;
+use capshim::plan::{self, Step};
+use nix::errno::Errno;
+
+use crate::case::{Case, Way};
+use crate::perform::command;
+use crate::world::{self, Attributes, FIRST, World};
+
+#[derive(Debug)]
+pub enum Prediction {
+    ShimCannotStart,
+    Refused(Refusal),
+    /// The fields of /proc/self/status.
+    Runs(BTreeMap<&'static str, String>),
+}
+
+pub fn predict(world: &World, case: &Case) -> Prediction {
+    let Some(start) = start(case, &world.shims[case.shim]) else { return Prediction::ShimCannotStart };
+    match run(world, case, &start) {
+        Ok(state) => Prediction::Runs(state),
+        Err(refusal) => Prediction::Refused(refusal),
+    }
+}
+
+/// The credentials that the shim finds; none if the kernel refuses to execute its file.
+fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
+    let (uid, gid) = (Uid::new(case.uid)?, Gid::new(case.gid)?);
+    let set = CapSet::from_bits;
+    let before = Before {
+        uid,
+        gid,
+        permitted: set(case.permitted),
+        inheritable: set(case.inheritable),
+        ambient: set(case.ambient),
+        bounding: set(case.bounding),
+        no_new_privs: case.no_new_privs,
+        securebits: Securebits(case.securebits),
+    };
+    let after = file_caps::after_exec(&before, &executable(case, file)).ok()?;
+    // exec turns SECBIT_KEEP_CAPS off (capabilities(7)).
+    const KEEP_CAPS: u32 = 1 << 4;
+    Some(Credentials {
+        uid: Ids::all(uid),
+        gid: Ids::all(gid),
+        groups: case.group_list().into_iter().filter_map(Gid::new).collect(),
+        permitted: after.permitted,
+        effective: after.effective,
+        inheritable: before.inheritable,
+        ambient: after.ambient,
+        no_new_privs: case.no_new_privs,
+        securebits: Securebits(case.securebits & !KEEP_CAPS),
+        has_ambient: true,
+        bounding: Some(before.bounding),
+        own_file: Some(OwnFile {
+            path: format!("/shims/{}", case.shim).into_bytes(),
+            caps: executable(case, file).caps,
+            nosuid: false,
+        }),
+    })
+}
+
+fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'static str, String>, Refusal> {
+    let environment: Vec<CString> =
+        case.environment().into_iter().filter_map(|entry| CString::new(entry).ok()).collect();
+    let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).collect();
+    let config = Config::parse(&environment)?;
+    let accounts = Accounts::users(start.uid.effective, config.user.as_ref(), world::PASSWD.as_bytes())
+        .and_then(|accounts| accounts.groups(&config, world::GROUP.as_bytes()))
+        .expect("text that can be read");
+    let plan = plan::plan(&config, start, &accounts)?;
+    // The plan cannot know the namespace's maps; what it makes of the errno is its own.
+    if let Some(step) = plan.steps.iter().find(|step| case.user_namespace && is_unmapped(step)) {
+        return Err(diagnose::step_failed(step, Errno::EINVAL, start));
+    }
+    let expected = &plan.expected;
+    let bounding = expected.bounding.or(start.bounding).unwrap_or_default();
+    let before = outcome::before_exec(expected, bounding, start.securebits);
+    let file = executable(case, &world.targets[case.target]);
+    let file = if case.way == Way::Nosuid { Executable::default() } else { file };
+    let name = if case.way == Way::Nosuid { command(case) } else { format!("/targets/{}", case.target) };
+    let after = outcome::judge(&before, &file, &name)?;
+
+    let ids = |real: u32, effective: u32| format!("{real} {effective} {effective} {effective}");
+    let hex = |set: CapSet| format!("{:016x}", set.bits());
+    let groups: Vec<String> = expected.groups.iter().map(Gid::to_string).collect();
+    Ok(BTreeMap::from([
+        ("Uid", ids(expected.uid.raw(), after.uid.raw())),
+        ("Gid", ids(expected.gid.raw(), after.gid.raw())),
+        ("Groups", groups.join(" ")),
+        ("CapInh", hex(expected.caps)),
+        ("CapPrm", hex(after.permitted)),
+        ("CapEff", hex(after.effective)),
+        ("CapBnd", hex(bounding)),
+        ("CapAmb", hex(after.ambient)),
+        ("NoNewPrivs", u8::from(expected.no_new_privs).to_string()),
+    ]))
+}
+
+/// Whether a step names an id that the namespace does not have.
+fn is_unmapped(step: &Step) -> bool {
+    const SIZE: u32 = 65536;
+    match step {
+        Step::SetUid(uid) => uid.raw() >= SIZE,
+        Step::SetGid(gid) => gid.raw() >= SIZE,
+        Step::SetGroups(groups) => groups.iter().any(|gid| gid.raw() >= SIZE),
+        Step::RaiseEffective(_)
+        | Step::KeepCaps
+        | Step::ShareStdio(_)
+        | Step::DropBounding(_)
+        | Step::SetCaps(_)
+        | Step::ClearAmbient
+        | Step::RaiseAmbient(_)
+        | Step::NoNewPrivs => false,
+    }
+}
+
+/// The file's attributes as they are seen and count in the case's user namespace.
+fn executable(case: &Case, file: &Attributes) -> Executable {
+    // An id that is not mapped reads as 65534.
+    let inside = |id: u32| match case.user_namespace {
+        true => id.checked_sub(FIRST).filter(|id| *id < 65536).unwrap_or(65534),
+        false => id,
+    };
+    let counts = |root: Option<u32>| root.is_none_or(|root| case.user_namespace && root == FIRST);
+    let caps = file.caps.filter(|caps| counts(caps.root)).map(|caps| file_caps::FileCaps {
+        permitted: CapSet::from_bits(caps.permitted),
+        inheritable: CapSet::from_bits(caps.inheritable),
+        effective: caps.effective,
+    });
+    Executable {
+        caps,
+        set_uid: Uid::new(inside(file.owner)).filter(|_| file.set_id & 0o4000 != 0),
+        set_gid: Gid::new(inside(file.group)).filter(|_| file.set_id & 0o2000 != 0),
+    }
+}
