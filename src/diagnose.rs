@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::credentials::{Credentials, Securebits};
 use crate::error::{Exit, Refusal, shown};
 use crate::file_caps::{After, Before, FileCaps};
-use crate::identity::Uid;
+use crate::identity::{Gid, Uid};
 use crate::plan::{Step, listed};
 
 /// Started as root without `CAPSHIM_USER`.
@@ -229,14 +229,14 @@ pub fn file_differs(name: &str, caps: FileCaps, after: &After, request: CapSet) 
 }
 
 /// The command's set-id bits would change an id.
-pub fn file_changes_ids(name: &str, before: &Before, after: &After) -> Refusal {
+pub fn file_changes_ids(name: &str, before: &Before, uid: Uid, gid: Gid) -> Refusal {
     let cause = format!(
         "{name}: with {}=0 its set-id bits would change uid {} gid {} to uid {} gid {}",
         config::NO_NEW_PRIVS,
         before.uid,
         before.gid,
-        after.uid,
-        after.gid
+        uid,
+        gid
     );
     Refusal::new(Exit::CannotExecute, cause).hint(format!(
         "remove the bits: chmod u-s,g-s {name}; or leave {} out: they do not count then",

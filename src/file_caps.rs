@@ -75,62 +75,55 @@ pub struct Before {
     pub securebits: Securebits,
 }
 
-/// What the program holds after exec.
+/// What the program holds after exec. Its ids, inheritable and bounding set stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct After {
-    /// The effective and saved ids; the real ones stay.
-    pub uid: Uid,
-    pub gid: Gid,
     pub permitted: CapSet,
     pub effective: CapSet,
     pub ambient: CapSet,
 }
 
-/// exec itself fails with EPERM: the file has the effective bit and capabilities that it
-/// cannot get.
+/// Why there is nothing to compute.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NotPermitted;
+pub enum Obstacle {
+    /// exec would give these effective ids. What else it would do depends on the kernel's
+    /// version, and nobody who wants exactly what was asked wants that.
+    ChangesIds { uid: Uid, gid: Gid },
+    /// exec fails with EPERM: the file has the effective bit and capabilities that it cannot
+    /// get.
+    NotPermitted,
+}
 
 /// The kernel's rule (capabilities(7), "Transformation of capabilities during execve()").
 ///
 /// ```text
 /// P' = (I & fI) | (fP & B) | A'
 /// E' = fE ? P' : A'
-/// A' = the file has capabilities or changes ids ? none : A
+/// A' = the file has capabilities ? none : A
 /// ```
-/// The inheritable and bounding sets stay as they are.
-pub fn after_exec(before: &Before, file: &Executable) -> Result<After, NotPermitted> {
-    let set_uid = file.set_uid.filter(|_| !before.no_new_privs);
-    let set_gid = file.set_gid.filter(|_| !before.no_new_privs);
-    let mut uid = set_uid.unwrap_or(before.uid);
-    let mut gid = set_gid.unwrap_or(before.gid);
-    let changes_ids = uid != before.uid || gid != before.gid;
-
-    let (mut permitted, mut effective) = (CapSet::EMPTY, false);
-    if let Some(caps) = file.caps {
-        permitted = (before.inheritable & caps.inheritable) | (before.bounding & caps.permitted);
-        effective = caps.effective;
-        if effective && !caps.permitted.is_subset_of(permitted) {
-            return Err(NotPermitted);
-        }
+/// For root all of fI, fP and fE are set; with no_new_privs what the file gives is cut to P.
+pub fn after_exec(before: &Before, file: &Executable) -> Result<After, Obstacle> {
+    let uid = file.set_uid.filter(|_| !before.no_new_privs).unwrap_or(before.uid);
+    let gid = file.set_gid.filter(|_| !before.no_new_privs).unwrap_or(before.gid);
+    if (uid, gid) != (before.uid, before.gid) {
+        return Err(Obstacle::ChangesIds { uid, gid });
     }
-
-    // Root counts as a file with all capabilities, unless a set-user-ID root file has some.
-    let is_root = uid == Uid::ROOT || before.uid == Uid::ROOT;
-    let mixed = file.caps.is_some() && uid == Uid::ROOT && before.uid != Uid::ROOT;
-    if is_root && !mixed && !before.securebits.has(Securebits::NOROOT) {
-        permitted = before.bounding | before.inheritable;
-        effective |= uid == Uid::ROOT;
+    let caps = file.caps.unwrap_or_default();
+    let mut given = (before.inheritable & caps.inheritable) | (before.bounding & caps.permitted);
+    let mut effective = caps.effective;
+    if effective && !caps.permitted.is_subset_of(given) {
+        return Err(Obstacle::NotPermitted);
     }
-
-    let gains = changes_ids || !permitted.is_subset_of(before.permitted);
-    if gains && before.no_new_privs {
-        (uid, gid) = (before.uid, before.gid);
-        permitted = permitted & before.permitted;
+    if uid == Uid::ROOT && !before.securebits.has(Securebits::NOROOT) {
+        given = before.bounding | before.inheritable;
+        effective = true;
     }
-    let ambient = if file.caps.is_some() || changes_ids { CapSet::EMPTY } else { before.ambient };
-    let permitted = permitted | ambient;
-    Ok(After { uid, gid, permitted, effective: if effective { permitted } else { ambient }, ambient })
+    if before.no_new_privs {
+        given = given & before.permitted;
+    }
+    let ambient = if file.caps.is_some() { CapSet::EMPTY } else { before.ambient };
+    let permitted = given | ambient;
+    Ok(After { permitted, effective: if effective { permitted } else { ambient }, ambient })
 }
 
 /// The first bytes of a file, as execve(2) reads them.
@@ -260,7 +253,10 @@ mod tests {
     #[test]
     fn an_effective_file_beyond_the_bounding_set_cannot_be_executed() {
         let admin = CapSet::of(&[Cap::CAP_SYS_ADMIN]);
-        assert_eq!(after_exec(&before(), &with_caps(admin, CapSet::EMPTY, true)), Err(NotPermitted));
+        assert_eq!(
+            after_exec(&before(), &with_caps(admin, CapSet::EMPTY, true)),
+            Err(Obstacle::NotPermitted)
+        );
         assert!(after_exec(&before(), &with_caps(admin, CapSet::EMPTY, false)).is_ok());
     }
 
@@ -275,12 +271,21 @@ mod tests {
     }
 
     #[test]
-    fn set_id_bits_count_only_without_no_new_privs() {
+    fn set_id_bits_count_only_without_no_new_privs_and_where_they_change_an_id() {
         let file = Executable { set_uid: Some(Uid::ROOT), ..Executable::default() };
-        assert_eq!(after_exec(&before(), &file).unwrap().uid, before().uid);
+        assert!(after_exec(&before(), &file).is_ok());
         let off = Before { no_new_privs: false, ..before() };
-        let after = after_exec(&off, &file).unwrap();
-        assert_eq!((after.uid, after.effective, after.ambient), (Uid::ROOT, LOCK | RAW, CapSet::EMPTY));
+        let changed = Obstacle::ChangesIds { uid: Uid::ROOT, gid: before().gid };
+        assert_eq!(after_exec(&off, &file), Err(changed));
+        let own = Executable { set_uid: Some(off.uid), set_gid: Some(off.gid), ..file };
+        assert_eq!(after_exec(&off, &own).unwrap().ambient, LOCK);
+    }
+
+    #[test]
+    fn root_makes_a_files_permitted_capabilities_effective() {
+        let root = Before { uid: Uid::ROOT, gid: Gid::ROOT, ..before() };
+        let after = after_exec(&root, &with_caps(LOCK, CapSet::EMPTY, false)).unwrap();
+        assert_eq!((after.permitted, after.effective, after.ambient), (LOCK, LOCK, CapSet::EMPTY));
     }
 
     #[test]

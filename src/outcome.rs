@@ -7,7 +7,7 @@ use crate::capset::CapSet;
 use crate::credentials::Securebits;
 use crate::diagnose;
 use crate::error::Refusal;
-use crate::file_caps::{After, Before, Executable, after_exec};
+use crate::file_caps::{After, Before, Executable, Obstacle, after_exec};
 use crate::plan::Expected;
 
 /// What holds just before exec, when the plan has been performed and verified.
@@ -29,10 +29,10 @@ pub fn before_exec(planned: &Expected, bounding: CapSet, securebits: Securebits)
 /// lost: then its children do not inherit.
 pub fn judge(before: &Before, file: &Executable, name: &str) -> Result<After, Refusal> {
     let caps = file.caps.unwrap_or_default();
-    let after = after_exec(before, file).map_err(|_| diagnose::file_demands(name, caps, before.bounding))?;
-    if (after.uid, after.gid) != (before.uid, before.gid) {
-        return Err(diagnose::file_changes_ids(name, before, &after));
-    }
+    let after = after_exec(before, file).map_err(|obstacle| match obstacle {
+        Obstacle::ChangesIds { uid, gid } => diagnose::file_changes_ids(name, before, uid, gid),
+        Obstacle::NotPermitted => diagnose::file_demands(name, caps, before.bounding),
+    })?;
     if after.permitted != before.permitted || after.effective != before.permitted {
         return Err(diagnose::file_differs(name, caps, &after, before.permitted));
     }

@@ -1,6 +1,7 @@
 //! The plan against the kernel: random starts and settings. For each, the pure code says what
 //! the application will hold, or which refusal comes; then it is done for real, and the two
-//! are compared field by field.
+//! are compared field by field. The rule for exec by itself is compared as well, with the
+//! command executed from the start directly: it is right about what it refuses, too.
 //!
 //!     scripts/proof [CASES [SEED]]
 //!
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 use case::Case;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
+use perform::Seen;
 use predict::Prediction;
 use world::World;
 
@@ -83,10 +85,17 @@ fn work(world: &World, worker: u64, cases: u64, seed: u64) -> bool {
 
 /// The kind of a case, and what differs.
 fn compare(world: &World, case: &Case) -> (String, Option<String>) {
-    let predicted = predict::predict(world, case);
-    let seen = perform::perform(world, case);
+    let (rule, direct) = (predict::predict_directly(world, case), perform::directly(world, case));
+    if !same(&rule, &direct) {
+        return (
+            "exec".to_owned(),
+            Some(format!("directly executed, predicted: {rule:#?}\nseen: {direct:#?}")),
+        );
+    }
+    let (predicted, seen) = (predict::predict(world, case), perform::through_shim(world, case));
     let kind = match &predicted {
-        Prediction::ShimCannotStart => "the kernel does not execute the shim's file".to_owned(),
+        Prediction::ChangesIds(_) => "the shim's file changes ids".to_owned(),
+        Prediction::NotExecuted => "the kernel does not execute the shim's file".to_owned(),
         Prediction::Refused(refusal) => {
             // Without the values, so that the like are counted together.
             let first = refusal.cause.split([':', '\'', '(']).next().unwrap_or_default();
@@ -97,13 +106,22 @@ fn compare(world: &World, case: &Case) -> (String, Option<String>) {
         Prediction::Runs(state) if state["CapAmb"] != state["CapPrm"] => "runs, without ambient".to_owned(),
         Prediction::Runs(_) => "runs".to_owned(),
     };
-    let same = match &predicted {
-        Prediction::ShimCannotStart => seen.code == perform::NOT_EXECUTED,
+    let difference =
+        (!same(&predicted, &seen)).then(|| format!("predicted: {predicted:#?}\nseen: {seen:#?}"));
+    (kind, difference)
+}
+
+fn same(predicted: &Prediction, seen: &Seen) -> bool {
+    match predicted {
+        Prediction::NotExecuted => seen.code == perform::NOT_EXECUTED,
         Prediction::Refused(refusal) => {
             (seen.code, seen.stdout.as_str(), seen.stderr.as_str())
                 == (refusal.exit as i32, "", &refusal.to_string())
         }
+        Prediction::ChangesIds([uid, gid]) => {
+            let state = seen.state();
+            seen.code == perform::NOT_EXECUTED || (&state["Uid"], &state["Gid"]) == (uid, gid)
+        }
         Prediction::Runs(state) => (seen.code, seen.stderr.as_str()) == (0, "") && seen.state() == *state,
-    };
-    (kind, (!same).then(|| format!("predicted: {predicted:#?}\nseen: {seen:#?}")))
+    }
 }

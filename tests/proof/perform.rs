@@ -14,7 +14,7 @@ use nix::unistd::{
 use crate::case::{Case, Way};
 use crate::world::World;
 
-/// The exit code of a child whose shim the kernel did not execute.
+/// The exit code of a child whose file the kernel did not execute.
 pub const NOT_EXECUTED: i32 = 98;
 const NOT_SET_UP: i32 = 99;
 
@@ -50,10 +50,19 @@ pub fn command(case: &Case) -> String {
     format!("/{folder}/{}", case.target)
 }
 
-pub fn perform(world: &World, case: &Case) -> Seen {
+/// The case as it is meant: the shim starts the target.
+pub fn through_shim(world: &World, case: &Case) -> Seen {
+    perform(world, case, &[format!("/shims/{}", case.shim), command(case)])
+}
+
+/// The target executed from the same start, without the shim.
+pub fn directly(world: &World, case: &Case) -> Seen {
+    perform(world, case, &[command(case)])
+}
+
+fn perform(world: &World, case: &Case, argv: &[String]) -> Seen {
     let c_string = |text: String| CString::new(text).expect("no NUL byte");
-    let shim = c_string(format!("/shims/{}", case.shim));
-    let argv = [shim.clone(), c_string(command(case))];
+    let argv: Vec<CString> = argv.iter().cloned().map(c_string).collect();
     let environment: Vec<CString> = case.environment().into_iter().map(c_string).collect();
     let (stdout, stdout_end) = pipe().expect("pipe");
     let (stderr, stderr_end) = pipe().expect("pipe");
@@ -69,7 +78,7 @@ pub fn perform(world: &World, case: &Case) -> Seen {
                 eprintln!("set up: {errno}");
                 std::process::exit(NOT_SET_UP);
             }
-            let Err(errno) = execve(&shim, &argv, &environment);
+            let Err(errno) = execve(&argv[0], &argv, &environment);
             eprintln!("execve: {errno}");
             std::process::exit(NOT_EXECUTED);
         }

@@ -9,7 +9,7 @@ use capshim::config::Config;
 use capshim::credentials::{Credentials, Ids, OwnFile, Securebits};
 use capshim::diagnose;
 use capshim::error::Refusal;
-use capshim::file_caps::{self, Before, Executable};
+use capshim::file_caps::{self, After, Before, Executable, Obstacle};
 use capshim::identity::{Gid, Id, Uid};
 use capshim::outcome;
 use capshim::plan::{self, Step};
@@ -21,40 +21,89 @@ use crate::world::{self, Attributes, FIRST, World};
 
 #[derive(Debug)]
 pub enum Prediction {
-    ShimCannotStart,
+    /// The kernel refuses the file.
+    NotExecuted,
     Refused(Refusal),
+    /// The line of the user and of the group ids in /proc/self/status; or the kernel refuses
+    /// the file for its capabilities.
+    ChangesIds([String; 2]),
     /// The fields of /proc/self/status.
     Runs(BTreeMap<&'static str, String>),
 }
 
 pub fn predict(world: &World, case: &Case) -> Prediction {
-    let Some(start) = start(case, &world.shims[case.shim]) else { return Prediction::ShimCannotStart };
+    let Some(start) = start(case, &world.shims[case.shim]) else { return Prediction::NotExecuted };
     match run(world, case, &start) {
         Ok(state) => Prediction::Runs(state),
         Err(refusal) => Prediction::Refused(refusal),
     }
 }
 
-/// The credentials that the shim finds; none if the kernel refuses to execute its file.
-fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
-    let (uid, gid) = (Uid::new(case.uid)?, Gid::new(case.gid)?);
+/// What the target holds if it is executed from the case's start directly.
+pub fn predict_directly(world: &World, case: &Case) -> Prediction {
+    let before = before(case);
+    let mut file = target(world, case);
+    let attributes = world.targets[case.target];
+    let mapped = |id: u32| !case.user_namespace || id.checked_sub(FIRST).is_some_and(|id| id < 65536);
+    // The kernel passes over set-id bits where an id is not mapped; the shim cannot tell such
+    // an id from 65534, and refuses.
+    if !mapped(attributes.owner) || !mapped(attributes.group) {
+        (file.set_uid, file.set_gid) = (None, None);
+    }
+    match file_caps::after_exec(&before, &file) {
+        Ok(after) => Prediction::Runs(status(&before, &after, &case.group_list())),
+        Err(Obstacle::NotPermitted) => Prediction::NotExecuted,
+        Err(Obstacle::ChangesIds { uid, gid }) => {
+            Prediction::ChangesIds([ids(before.uid.raw(), uid.raw()), ids(before.gid.raw(), gid.raw())])
+        }
+    }
+}
+
+/// Real, effective, saved and file system id.
+fn ids(real: u32, effective: u32) -> String {
+    format!("{real} {effective} {effective} {effective}")
+}
+
+/// What counts at the first exec.
+fn before(case: &Case) -> Before {
     let set = CapSet::from_bits;
-    let before = Before {
-        uid,
-        gid,
+    Before {
+        uid: Uid::new(case.uid).expect("an id"),
+        gid: Gid::new(case.gid).expect("an id"),
         permitted: set(case.permitted),
         inheritable: set(case.inheritable),
         ambient: set(case.ambient),
         bounding: set(case.bounding),
         no_new_privs: case.no_new_privs,
         securebits: Securebits(case.securebits),
-    };
+    }
+}
+
+/// The lines of /proc/self/status.
+fn status(before: &Before, after: &After, groups: &[u32]) -> BTreeMap<&'static str, String> {
+    let hex = |set: CapSet| format!("{:016x}", set.bits());
+    BTreeMap::from([
+        ("Uid", ids(before.uid.raw(), before.uid.raw())),
+        ("Gid", ids(before.gid.raw(), before.gid.raw())),
+        ("Groups", groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")),
+        ("CapInh", hex(before.inheritable)),
+        ("CapPrm", hex(after.permitted)),
+        ("CapEff", hex(after.effective)),
+        ("CapBnd", hex(before.bounding)),
+        ("CapAmb", hex(after.ambient)),
+        ("NoNewPrivs", u8::from(before.no_new_privs).to_string()),
+    ])
+}
+
+/// The credentials that the shim finds; none if the kernel refuses to execute its file.
+fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
+    let before = before(case);
     let after = file_caps::after_exec(&before, &executable(case, file)).ok()?;
     // exec turns SECBIT_KEEP_CAPS off (capabilities(7)).
     const KEEP_CAPS: u32 = 1 << 4;
     Some(Credentials {
-        uid: Ids::all(uid),
-        gid: Ids::all(gid),
+        uid: Ids::all(before.uid),
+        gid: Ids::all(before.gid),
         groups: case.group_list().into_iter().filter_map(Gid::new).collect(),
         permitted: after.permitted,
         effective: after.effective,
@@ -88,25 +137,18 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     let expected = &plan.expected;
     let bounding = expected.bounding.or(start.bounding).unwrap_or_default();
     let before = outcome::before_exec(expected, bounding, start.securebits);
-    let file = executable(case, &world.targets[case.target]);
-    let file = if case.way == Way::Nosuid { Executable::default() } else { file };
     let name = if case.way == Way::Nosuid { command(case) } else { format!("/targets/{}", case.target) };
-    let after = outcome::judge(&before, &file, &name)?;
+    let after = outcome::judge(&before, &target(world, case), &name)?;
+    let groups: Vec<u32> = expected.groups.iter().map(|gid| gid.raw()).collect();
+    Ok(status(&before, &after, &groups))
+}
 
-    let ids = |real: u32, effective: u32| format!("{real} {effective} {effective} {effective}");
-    let hex = |set: CapSet| format!("{:016x}", set.bits());
-    let groups: Vec<String> = expected.groups.iter().map(Gid::to_string).collect();
-    Ok(BTreeMap::from([
-        ("Uid", ids(expected.uid.raw(), after.uid.raw())),
-        ("Gid", ids(expected.gid.raw(), after.gid.raw())),
-        ("Groups", groups.join(" ")),
-        ("CapInh", hex(expected.caps)),
-        ("CapPrm", hex(after.permitted)),
-        ("CapEff", hex(after.effective)),
-        ("CapBnd", hex(bounding)),
-        ("CapAmb", hex(after.ambient)),
-        ("NoNewPrivs", u8::from(expected.no_new_privs).to_string()),
-    ]))
+/// What the target's file brings into exec, the way that it is reached.
+fn target(world: &World, case: &Case) -> Executable {
+    match case.way {
+        Way::Nosuid => Executable::default(),
+        Way::Plain | Way::Script | Way::ScriptOfScript => executable(case, &world.targets[case.target]),
+    }
 }
 
 /// Whether a step names an id that the namespace does not have.
