@@ -1,14 +1,15 @@
 //! The text of /etc/passwd and /etc/group (passwd(5), group(5)): the few facts a run needs.
 //!
-//! Pure: it reads what it is given, once, a line at a time, and keeps nothing else. libc's
+//! Pure: it reads what it is given, once, a line at a time, and keeps nothing else. It is
+//! strict about what it grants by a line and lenient about what it takes away. libc's
 //! lookups are not used: they load code and talk to daemons of the image as root (NSS, nscd).
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead};
 
 use crate::config::Config;
-use crate::identity::{Gid, GroupPolicy, Ref, Uid, UserSpec, parse_id};
+use crate::identity::{Gid, GroupPolicy, Id, Ref, Uid, UserSpec, parse_id};
 
 /// One user's entry in /etc/passwd. Names and paths are bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,18 +31,24 @@ pub struct Accounts {
     named: BTreeMap<String, Option<Gid>>,
     /// The groups that /etc/group makes the target user a member of.
     pub of_target: Vec<Gid>,
-    /// The groups that /etc/group makes root a member of, sorted.
-    pub of_root: Vec<Gid>,
+    /// The names that a runtime may have taken for root's.
+    roots: BTreeSet<Vec<u8>>,
+    /// The groups that a runtime may have given to root, from either file.
+    of_root: BTreeSet<Gid>,
 }
 
 impl Accounts {
     /// Reads /etc/passwd: the starting user's entry and the target's. As in libc, the first
     /// line that matches counts.
     pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl BufRead) -> io::Result<Accounts> {
-        let mut accounts = Accounts::default();
+        let mut accounts = Accounts { roots: BTreeSet::from([b"root".to_vec()]), ..Accounts::default() };
         let wanted = spec.map(|spec| &spec.user).unwrap_or(&Ref::Id(uid)).clone();
         each_line(passwd, |line| {
-            let Some(user) = parse_user(line) else { return true };
+            if let Some((name, gid)) = root_to_a_runtime(line) {
+                accounts.roots.insert(name.to_vec());
+                accounts.of_root.extend(gid);
+            }
+            let Some(user) = parse_user(line) else { return };
             let is_target = match &wanted {
                 Ref::Id(id) => user.uid == *id,
                 Ref::Name(name) => user.name == name.as_bytes(),
@@ -52,45 +59,44 @@ impl Accounts {
             if user.uid == uid && accounts.start.is_none() {
                 accounts.start = Some(user.to_owned());
             }
-            accounts.target.is_none() || accounts.start.is_none()
         })?;
         Ok(accounts)
     }
 
     /// Reads /etc/group: the groups that the settings name, and who is a member of which.
     pub fn groups(self, config: &Config, group: impl BufRead) -> io::Result<Accounts> {
-        let written = config.user.iter().filter_map(|spec| spec.group.as_ref());
-        let listed = match &config.groups {
-            GroupPolicy::List(list) => list.as_slice(),
-            _ => &[],
-        };
-        let mut named: BTreeMap<String, Option<Gid>> = written
-            .chain(listed)
-            .filter_map(|group| match group {
-                Ref::Name(name) => Some((name.clone(), None)),
-                Ref::Id(_) => None,
-            })
-            .collect();
-        // Runtimes take root's groups from the lines that name the first user with uid 0.
-        let root = self.start.as_ref().filter(|user| user.uid == Uid::ROOT).map(|user| user.name.as_slice());
+        let Accounts { roots, mut of_root, .. } = self;
+        let mut named: BTreeMap<String, Option<Gid>> =
+            names(config).map(|name| (name.to_owned(), None)).collect();
         let target = self.target.as_ref().map(|user| user.name.as_slice());
-        let (mut of_target, mut of_root) = (Vec::new(), Vec::new());
+        let mut of_target = Vec::new();
         each_line(group, |line| {
-            let Some((name, gid, members)) = parse_group(line) else { return true };
+            let line_of_root = lenient_group(line);
+            of_root.extend(
+                line_of_root
+                    .filter(|(_, members)| members_of(members).any(|name| roots.contains(name)))
+                    .map(|(gid, _)| gid),
+            );
+            let Some((name, gid, members)) = parse_group(line) else { return };
             if let Some(place) = std::str::from_utf8(name).ok().and_then(|name| named.get_mut(name)) {
                 place.get_or_insert(gid);
             }
-            let has = |user: &[u8]| members.split(|&byte| byte == b',').any(|member| member == user);
-            if target.is_some_and(has) {
+            if target.is_some_and(|target| members.split(|&byte| byte == b',').any(|member| member == target))
+            {
                 of_target.push(gid);
             }
-            if has(b"root") || root.is_some_and(has) {
-                of_root.push(gid);
-            }
-            true
         })?;
-        of_root.sort_unstable();
-        Ok(Accounts { named, of_target, of_root, ..self })
+        Ok(Accounts { named, of_target, roots, of_root, ..self })
+    }
+
+    /// Whether /etc/group matters: where groups are chosen, or a setting names one.
+    pub fn need_groups(config: &Config, start: Uid) -> bool {
+        start == Uid::ROOT || names(config).next().is_some()
+    }
+
+    /// Whether a runtime may have given this group to root, and so to this process.
+    pub fn is_roots(&self, gid: Gid) -> bool {
+        gid == Gid::ROOT || self.of_root.contains(&gid)
     }
 
     /// The gid of a group that a setting names.
@@ -99,22 +105,59 @@ impl Accounts {
     }
 }
 
-/// Calls `see` with each line until it returns false. One buffer, as long as the longest line.
-fn each_line(mut text: impl BufRead, mut see: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+/// The names of groups in the settings.
+fn names(config: &Config) -> impl Iterator<Item = &str> {
+    let written = config.user.iter().filter_map(|spec| spec.group.as_ref());
+    let listed = match &config.groups {
+        GroupPolicy::List(list) => list.as_slice(),
+        _ => &[],
+    };
+    written.chain(listed).filter_map(|group| match group {
+        Ref::Name(name) => Some(name.as_str()),
+        Ref::Id(_) => None,
+    })
+}
+
+/// Calls `see` with each line. One buffer, as long as the longest line.
+fn each_line(mut text: impl BufRead, mut see: impl FnMut(&[u8])) -> io::Result<()> {
     let mut line = Vec::new();
     while text.read_until(b'\n', &mut line)? > 0 {
-        // Comments, and the + and - lines of old network directories, are no entries; nor is
-        // a line with a NUL byte, which no name or path has.
-        let entry = !line.starts_with(b"#")
-            && !line.starts_with(b"+")
-            && !line.starts_with(b"-")
-            && !line.contains(&0);
-        if entry && !see(line.strip_suffix(b"\n").unwrap_or(&line)) {
-            break;
-        }
+        see(line.strip_suffix(b"\n").unwrap_or(&line));
         line.clear();
     }
     Ok(())
+}
+
+/// Comments, and the + and - lines of old network directories, are no entries; nor is a line
+/// with a NUL byte, which no name or path has.
+fn is_entry(line: &[u8]) -> bool {
+    !line.starts_with(b"#") && !line.starts_with(b"+") && !line.starts_with(b"-") && !line.contains(&0)
+}
+
+/// A user that a runtime may read as uid 0: it trims lines, skips none, and takes an id that
+/// it cannot read for 0. What it then gave to root must be recognised, so this reads no less.
+fn root_to_a_runtime(line: &[u8]) -> Option<(&[u8], Option<Gid>)> {
+    let mut fields = line.trim_ascii().split(|&byte| byte == b':');
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let uid = fields.nth(1).and_then(lenient_id).unwrap_or(0);
+    let gid = fields.next().and_then(lenient_id).and_then(Gid::new);
+    (uid == 0).then_some((name, gid))
+}
+
+/// A group and its members as a runtime may read them.
+fn lenient_group(line: &[u8]) -> Option<(Gid, &[u8])> {
+    let mut fields = line.trim_ascii().split(|&byte| byte == b':');
+    let gid = fields.nth(2).and_then(lenient_id).and_then(Gid::new)?;
+    Some((gid, fields.next()?))
+}
+
+fn members_of(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Any decimal number, cut to the 32 bits that the kernel is given.
+fn lenient_id(field: &[u8]) -> Option<u32> {
+    std::str::from_utf8(field.trim_ascii()).ok()?.parse::<i64>().ok().map(|number| number as u32)
 }
 
 /// A user's entry as it stands in the line.
@@ -134,6 +177,9 @@ impl UserLine<'_> {
 /// `name:password:uid:gid:comment:home:shell`, of which the first four must be there. A line
 /// whose id is not a plain decimal in range is none (some runtimes read it as 0).
 fn parse_user(line: &[u8]) -> Option<UserLine<'_>> {
+    if !is_entry(line) {
+        return None;
+    }
     let mut fields = line.split(|&byte| byte == b':');
     let name = fields.next().filter(|name| !name.is_empty())?;
     let uid = parse_id(fields.nth(1)?)?;
@@ -144,6 +190,9 @@ fn parse_user(line: &[u8]) -> Option<UserLine<'_>> {
 
 /// `name:password:gid:member,member`.
 fn parse_group(line: &[u8]) -> Option<(&[u8], Gid, &[u8])> {
+    if !is_entry(line) {
+        return None;
+    }
     let mut fields = line.split(|&byte| byte == b':');
     let name = fields.next().filter(|name| !name.is_empty())?;
     let gid = parse_id(fields.nth(1)?)?;
@@ -153,7 +202,6 @@ fn parse_group(line: &[u8]) -> Option<(&[u8], Gid, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Id;
 
     const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nbad:x:abc:5::/evil:\n\n#app:x:1:1::/:\nneg:x:-1:1::/:\n\
         octal:x:010:1::/:\nmax:x:4294967295:1::/:\nbig:x:4294967296:1::/:\nshort:x:7\napp:x:1000:1001:,,,:/home/app:/bin/sh\n\
@@ -203,6 +251,36 @@ mod tests {
         assert_eq!(accounts.group("audio"), Some(id(29)));
         assert_eq!(accounts.group("nosuch"), None);
         assert_eq!(accounts.of_target, [id(10), id(29)]);
-        assert_eq!(accounts.of_root, [id(0), id(6), id(10)]);
+        // 1 and 5 are the gids of lines that a runtime may read as root's.
+        assert_eq!(accounts.of_root, BTreeSet::from([id(0), id(1), id(5), id(6), id(10)]));
+    }
+
+    #[test]
+    fn what_a_runtime_may_read_as_roots_is_recognised_as_roots() {
+        let config = Config::parse(&[c"CAPSHIM_USER=1000:1000"]).unwrap();
+        let of_root = |passwd: &str, group: &str| {
+            let users = Accounts::users(Uid::ROOT, config.user.as_ref(), passwd.as_bytes()).unwrap();
+            let accounts = users.groups(&config, group.as_bytes()).unwrap();
+            accounts.of_root.iter().map(|gid| gid.raw()).collect::<Vec<_>>()
+        };
+        for group in [
+            "disk:x:6:root\r\n",
+            "  disk:x:6:root",
+            "disk:x:06:root",
+            "disk:x:+6:root",
+            "-disk:x:6:root",
+            "#disk:x:6:root",
+            "disk:x:6: root ,adm",
+            "disk:x:4294967302:root",
+        ] {
+            assert_eq!(of_root("", group), [6], "{group:?}");
+        }
+        for passwd in ["toor:x:0:0::/:", "bad:x:abc:0::/evil:", "toor:x:00:0::/:", "toor", "-toor:x:0:0::/:"]
+        {
+            let group = format!("disk:x:6:{}", passwd.split(':').next().unwrap());
+            assert!(of_root(passwd, &group).contains(&6), "{passwd:?}");
+        }
+        assert_eq!(of_root("root:x:0:6::/root:", ""), [6]);
+        assert_eq!(of_root("app:x:1000:1000::/:", "app:x:1000:app"), []);
     }
 }

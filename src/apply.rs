@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::stat::{Mode, fchmod};
 use nix::sys::statfs::fstatfs;
 use nix::unistd::{fchown, isatty};
 
@@ -51,7 +51,9 @@ pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>), R
                     "{step}: {errno}: the application may be unable to open /dev/stdout"
                 )));
             }
-            (Err(errno), _) => return Err(diagnose::step_failed(step, errno, &start)),
+            (Err(errno), _) => {
+                return Err(diagnose::step_failed(step, errno, credentials::denies_setgroups()));
+            }
         }
     }
     let mut now = credentials::read()?;
@@ -84,21 +86,16 @@ fn perform(step: &Step) -> Result<(), Errno> {
 /// Lets the application's group open what the descriptors 0 to 2 stand for, with the rights
 /// that each descriptor has. Tries all three and returns the first failure.
 fn share_stdio(gid: Gid) -> Result<(), Errno> {
-    let results = sys::standard_streams().map(|fd| match share(fd, gid) {
-        // A closed descriptor has nothing to share.
-        Err(Errno::EBADF) => Ok(()),
-        result => result,
-    });
+    let results: Vec<_> = sys::standard_streams().map(|(fd, status)| share(fd, &status, gid)).collect();
     results.into_iter().collect()
 }
 
 /// Only an anonymous pipe or a terminal, and only root's: a named FIFO, a file, a socket or
 /// /dev/null belongs to others too. As the owner, and with the group its own by now, this
 /// process needs neither CHOWN nor FOWNER.
-fn share(fd: BorrowedFd, gid: Gid) -> Result<(), Errno> {
+fn share(fd: BorrowedFd, status: &libc::stat, gid: Gid) -> Result<(), Errno> {
     /// PIPEFS_MAGIC, statfs(2): where pipe(2) makes its pipes, and mkfifo(3) does not.
     const PIPEFS: libc::c_long = 0x5049_5045;
-    let status = fstat(fd)?;
     let kind = status.st_mode & libc::S_IFMT;
     let ours = match kind {
         libc::S_IFIFO => fstatfs(fd)?.filesystem_type().0 as libc::c_long == PIPEFS,

@@ -56,7 +56,7 @@ impl Config {
         }
         values.parsed(INIT, |text| match text {
             "0" => Ok(()),
-            _ => Err(Complaint::new("asks for init mode, which this version does not have")
+            _ => Err(Complaint::new("is about init mode, which this version does not have")
                 .hint("leave CAPSHIM_INIT out, or set it to 0")),
         })?;
         Ok(Config {
@@ -146,8 +146,13 @@ fn text(value: &[u8]) -> Result<&str, Complaint> {
         return Err(Complaint::new("has quotes around it")
             .hint("env files and lists of NAME=VALUE take quotes literally: write the value without them"));
     }
+    if value.windows(2).any(|pair| pair == b"{{") {
+        return Err(Complaint::new("is a template that nothing rendered")
+            .hint("write the value itself, or render the template"));
+    }
     if value.starts_with(b"[") || value.starts_with(b"{") {
-        return Err(Complaint::new("is JSON").hint("write words with commas between them: ipc_lock,net_raw"));
+        return Err(Complaint::new("is JSON")
+            .hint("write plain words, with commas between them where there are several"));
     }
     if value.starts_with(b"$") {
         return Err(Complaint::new("is a variable that nothing expanded")

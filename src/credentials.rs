@@ -1,9 +1,13 @@
 //! What this process is: its ids, groups and capability sets, read from the kernel.
 //!
-//! It only reads. Nothing is taken from /proc, which need not be mounted.
+//! It only reads. No decision rests on /proc, which need not be mounted.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+use std::io::Read;
+
 use nix::errno::Errno;
+use nix::sys::statvfs::FsFlags;
 
 use crate::capset::{Cap, CapSet};
 use crate::error::{Exit, Refusal};
@@ -22,6 +26,12 @@ pub struct Ids<T> {
 impl<T: Copy> Ids<T> {
     pub fn all(id: T) -> Ids<T> {
         Ids { real: id, effective: id, saved: id }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Ids<T> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.real, self.effective, self.saved)
     }
 }
 
@@ -83,11 +93,28 @@ pub fn read() -> Result<Credentials, Refusal> {
         inheritable: caps.inheritable,
         ambient,
         no_new_privs: sys::no_new_privs().map_err(failed("prctl(PR_GET_NO_NEW_PRIVS)"))?,
-        securebits: Securebits(sys::securebits().map_err(failed("prctl(PR_GET_SECUREBITS)"))?),
+        securebits: securebits()?,
         has_ambient,
         bounding: None,
         own_file: None,
     })
+}
+
+/// A sandbox that does not know securebits has none set.
+fn securebits() -> Result<Securebits, Refusal> {
+    match sys::securebits() {
+        Ok(bits) => Ok(Securebits(bits)),
+        Err(Errno::EINVAL) => Ok(Securebits::default()),
+        Err(errno) => Err(failed("prctl(PR_GET_SECUREBITS)")(errno)),
+    }
+}
+
+/// Whether this user namespace denies setgroups(2), for the wording of a hint; false where
+/// /proc does not tell.
+pub fn denies_setgroups() -> bool {
+    let mut text = String::new();
+    let read = sys::open(c"/proc/self/setgroups").map(|mut file| file.read_to_string(&mut text));
+    matches!(read, Ok(Ok(_))) && text.trim_end() == "deny"
 }
 
 /// Reads the bounding set, by asking for each capability until the kernel knows no more.
@@ -106,11 +133,12 @@ pub fn bounding() -> Result<CapSet, Refusal> {
 
 pub fn own_file() -> OwnFile {
     let path = sys::executed_path();
-    let caps = sys::security_capability(path)
-        .ok()
-        .flatten()
-        .and_then(|xattr| FileCaps::parse(&xattr).ok().flatten());
-    OwnFile { path: path.to_bytes().to_vec(), caps, nosuid: sys::is_nosuid(path).unwrap_or(false) }
+    let caps = sys::security_capability(path).ok().flatten().and_then(|xattr| FileCaps::parse(&xattr).ok());
+    OwnFile {
+        path: path.to_bytes().to_vec(),
+        caps,
+        nosuid: sys::mount_flags(path).is_ok_and(|flags| flags.contains(FsFlags::ST_NOSUID)),
+    }
 }
 
 fn groups() -> Result<Vec<Gid>, Refusal> {

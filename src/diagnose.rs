@@ -10,7 +10,6 @@ use crate::capset::{Cap, CapSet};
 use crate::config::{self, Config};
 use crate::credentials::{Credentials, Securebits};
 use crate::error::{Exit, Refusal, shown};
-use crate::file_caps::{After, Before, FileCaps};
 use crate::identity::{Gid, Uid};
 use crate::plan::{Step, listed};
 
@@ -36,135 +35,146 @@ pub fn no_new_privs_is_on() -> Refusal {
     )
 }
 
-/// Requested capabilities, or the means of a change of ids, are not in the permitted set.
+/// Requested capabilities, or the means of a change to these ids, are not permitted.
 pub fn lacking(
     lacking: CapSet,
     required: CapSet,
     means: CapSet,
-    uid: Uid,
+    (uid, gid): (Uid, Gid),
     config: &Config,
     start: &Credentials,
 ) -> Refusal {
-    let bounding = start.bounding.unwrap_or_default();
-    let switches = start.uid.effective != uid;
-    if !switches && (lacking & required).is_empty() {
-        return change_without_switch(config, start);
+    if start.uid.effective == uid && !(lacking & means).is_empty() {
+        return change_without_switch(gid, config, start);
     }
-    let ungranted = lacking - bounding;
-    if start.uid.effective == Uid::ROOT {
-        if ungranted.is_empty() {
-            return given_up(lacking, start.securebits);
+    let ungranted = lacking - start.bounding.unwrap_or_default();
+    match start.uid.effective == Uid::ROOT {
+        true if ungranted.is_empty() => given_up(lacking, start.securebits),
+        true => {
+            let purpose = match (ungranted & means).is_empty() {
+                true => String::new(),
+                false => format!(" ({} to become uid {uid})", ungranted & means),
+            };
+            not_granted(&format!("{ungranted}{purpose}")).hint(grant(required | means))
         }
-        let purpose = match (ungranted & means).is_empty() {
-            true => String::new(),
-            false => format!(" ({} to become uid {uid})", ungranted & means),
-        };
-        return Refusal::new(
-            Exit::NotGranted,
-            format!("not granted to this container, not in its bounding set: {ungranted}{purpose}"),
-        )
-        .hint(grant(required | means));
+        false => non_root_lacking(lacking, ungranted, required, start),
     }
+}
+
+/// A start as another user than root: its capabilities can come only from this program's file.
+fn non_root_lacking(lacking: CapSet, ungranted: CapSet, required: CapSet, start: &Credentials) -> Refusal {
     let own = start.own_file.as_ref();
-    let carried = own.and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted);
     let path = own.map_or("capshim".into(), |file| shown(&file.path));
+    let carried = own.and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted);
+    let carries = lacking.is_subset_of(carried);
+    let uid = start.uid.effective;
     if !ungranted.is_empty() {
-        let also = match lacking.is_subset_of(carried) {
+        let also = match carries {
             true => String::new(),
             false => format!(
-                "; then, for a start as uid {}, {}",
-                start.uid.effective,
+                "; then, for a start as uid {uid}, {}",
                 means_of_non_root_start(required, &path, start)
             ),
         };
-        return Refusal::new(
-            Exit::NotGranted,
-            format!("not granted to this container, not in its bounding set: {ungranted}"),
-        )
-        .hint(grant(required) + &also);
+        return not_granted(&ungranted.to_string()).hint(grant(required) + &also);
     }
-    let in_bounding = format!("in the bounding set but not permitted: {lacking}");
-    if !lacking.is_subset_of(carried) {
-        let cause = format!(
-            "{in_bounding}; the container was started as uid {} and {path} has no such file capabilities",
-            start.uid.effective
-        );
-        return Refusal::new(Exit::NotGranted, cause).hint(means_of_non_root_start(required, &path, start));
-    }
-    let (cause, hint) = match own {
-        Some(file) if file.nosuid => (
-            "is on a nosuid mount, where they do not count",
-            "put the program on a mount without nosuid".to_string(),
-        ),
-        _ if start.no_new_privs => (
-            "has them, but with no_new_privs on they count only in the container's first program, and another one ran before",
-            format!(
-                "make {path} the first word of the container's command, without sh -c before it; or Kubernetes: \
-                 securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges"
-            ),
-        ),
-        _ => (
-            "has them, but the kernel did not apply them",
-            "write them again inside this user namespace: setcap, or a build of the image there".to_string(),
-        ),
+    let because = |cause: String| {
+        Refusal::new(Exit::NotGranted, format!("in the bounding set but not permitted: {lacking}; {cause}"))
     };
-    Refusal::new(Exit::NotGranted, format!("{in_bounding}; {path} {cause}")).hint(hint)
+    if !carries {
+        return because(format!(
+            "the container was started as uid {uid} and {path} has no such file capabilities"
+        ))
+        .hint(means_of_non_root_start(required, &path, start));
+    }
+    if own.is_some_and(|file| file.nosuid) {
+        return because(format!("{path} is on a nosuid mount, where they do not count"))
+            .hint("put the program on a mount without nosuid");
+    }
+    if start.no_new_privs {
+        return because(format!(
+            "{path} has them, but with no_new_privs on they count only in the container's first program, and another one ran before"
+        ))
+        .hint(format!(
+            "make {path} the first word of the container's command, without sh -c before it; or Kubernetes: \
+             securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges"
+        ));
+    }
+    because(format!(
+        "{path} has them, but the kernel did not apply them: they belong to another user namespace"
+    ))
+    .hint(format!(
+        "write them again from inside this user namespace: setcap {}=p {path}",
+        file_words(required)
+    ))
+}
+
+fn not_granted(what: &str) -> Refusal {
+    Refusal::new(Exit::NotGranted, format!("not granted to this container, not in its bounding set: {what}"))
 }
 
 /// Two ways to a capability for a user who is not root.
 fn means_of_non_root_start(required: CapSet, path: &str, start: &Credentials) -> String {
-    let names: Vec<String> = required.names().map(|name| format!("cap_{}", name.to_lowercase())).collect();
     let all = required | CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
     let (uid, gid) = (start.uid.effective, start.gid.effective);
     format!(
         "put them on the file when the image is built: setcap {}=p {path}; or start as root with {}={uid}:{gid}: Kubernetes: \
          securityContext.runAsUser: 0 and {}; Docker/Podman: --user 0 {}",
-        names.join(","),
+        file_words(required),
         config::USER,
         pod_field(all),
         flags(all),
     )
 }
 
+/// As setcap(8) wants them.
+fn file_words(caps: CapSet) -> String {
+    caps.names().map(|name| format!("cap_{}", name.to_lowercase())).collect::<Vec<_>>().join(",")
+}
+
 /// Groups or gid are to change, but not the user, and SETGID is missing.
-fn change_without_switch(config: &Config, start: &Credentials) -> Refusal {
-    let user = config.user.as_ref().map_or("unset".to_string(), |user| format!("'{user}'"));
-    Refusal::new(
-        Exit::NotGranted,
-        format!(
-            "{}='{}' with {}={user} changes the groups of a start as uid {} gid {}, which needs SETGID",
-            config::GROUPS,
-            shown(config.groups.to_string().as_bytes()),
-            config::USER,
-            start.uid.effective,
-            start.gid.effective
-        ),
-    )
-    .hint(
-        "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.runAsGroup, fsGroup, supplementalGroups; \
-         Docker/Podman: --user uid:gid --group-add",
+fn change_without_switch(gid: Gid, config: &Config, start: &Credentials) -> Refusal {
+    let (uid, now) = (start.uid.effective, start.gid.effective);
+    let refusal = |cause: String| Refusal::new(Exit::NotGranted, format!("{cause}, which needs SETGID"));
+    if gid != now {
+        let user = config.user.as_ref().map_or(String::new(), |user| user.to_string());
+        return refusal(format!("{}='{user}' changes gid {now} of a start as uid {uid} to {gid}", config::USER)).hint(format!(
+            "Kubernetes: securityContext.runAsGroup: {gid}; Docker/Podman: --user {uid}:{gid}; or write {}={uid}:{now}",
+            config::USER
+        ));
+    }
+    let policy = shown(config.groups.to_string().as_bytes());
+    refusal(format!("{}='{policy}' changes the groups of a start as uid {uid}", config::GROUPS)).hint(
+        "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.fsGroup, supplementalGroups; \
+         Docker/Podman: --group-add",
     )
 }
 
 /// Root has it in the bounding set but not permitted.
 fn given_up(lacking: CapSet, securebits: Securebits) -> Refusal {
-    let cause = match securebits.has(Securebits::NOROOT) {
-        true => "securebits has SECBIT_NOROOT",
-        false => "a program that ran before has given it up",
+    let (cause, hint) = match securebits.has(Securebits::NOROOT) {
+        true => ("securebits has SECBIT_NOROOT", WITHOUT_SECUREBIT),
+        false => (
+            "a program that ran before has given it up",
+            "make capshim the first word of the container's command",
+        ),
     };
     Refusal::new(
         Exit::NotGranted,
         format!("in the bounding set but not permitted: {lacking}; started as root, but {cause}"),
     )
-    .hint("make capshim the first word of the container's command")
+    .hint(hint)
 }
+
+const WITHOUT_SECUREBIT: &str =
+    "start the container without that securebit; nothing inside it can take it back";
 
 /// The ambient set cannot take what is asked for.
 pub fn no_ambient(wanted: CapSet, start: &Credentials) -> Refusal {
     if !start.has_ambient {
         return Refusal::new(
             Exit::NotGranted,
-            format!("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, {wanted}): EINVAL: this kernel or sandbox has no ambient capabilities"),
+            format!("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, by which {wanted} would be kept"),
         )
         .hint("run on a node with Linux 4.3 or newer, or with a runtime class whose sandbox has them");
     }
@@ -175,7 +185,7 @@ pub fn no_ambient(wanted: CapSet, start: &Credentials) -> Refusal {
             start.securebits.0
         ),
     )
-    .hint("start the container without that securebit; nothing inside it can take it back")
+    .hint(WITHOUT_SECUREBIT)
 }
 
 /// Permitted cannot survive the change of uid.
@@ -187,7 +197,7 @@ pub fn keepcaps_locked(request: CapSet, securebits: Securebits) -> Refusal {
             securebits.0
         ),
     )
-    .hint("start the container without that securebit; nothing inside it can take it back")
+    .hint(WITHOUT_SECUREBIT)
 }
 
 /// Root without no_new_privs gets the whole bounding set again at exec.
@@ -200,84 +210,37 @@ pub fn root_would_regain(more: CapSet, request: CapSet) -> Refusal {
         config::NO_NEW_PRIVS, pod_field(request), flags(request)))
 }
 
-/// The command's file has the effective bit and capabilities that it cannot get.
-pub fn file_demands(name: &str, caps: FileCaps, bounding: CapSet) -> Refusal {
-    let lacking = caps.permitted - bounding;
-    let cause = format!(
-        "{name}: its file capabilities demand {lacking}, not granted to this container, so it cannot be executed"
-    );
-    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name))
+/// This program's file carries more than the request, and could be executed again.
+pub fn file_would_regain(more: CapSet) -> Refusal {
+    Refusal::new(
+        Exit::Setting,
+        format!("{}='0' would let the application run this program again and take {more} from its file capabilities", config::NO_NEW_PRIVS),
+    )
+    .hint(format!("leave {} at 1, or give the file no more than {} asks for", config::NO_NEW_PRIVS, config::CAPS))
 }
 
-/// The command's file would leave the application with more or less than was asked.
-pub fn file_differs(name: &str, caps: FileCaps, after: &After, request: CapSet) -> Refusal {
-    let cause = format!(
-        "{name}: its file capabilities would leave the application permitted {} and effective {}, and {} asks for {request}",
-        after.permitted,
-        after.effective,
-        config::CAPS
-    );
-    let instead = match caps.effective && !caps.permitted.is_empty() {
-        true => format!(
-            "; or ask for what the file gives: {}={}",
-            config::CAPS,
-            caps.permitted.to_string().replace(", ", ",").to_lowercase()
-        ),
-        false => String::new(),
-    };
-    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name) + &instead)
-}
-
-/// The command's set-id bits would change an id.
-pub fn file_changes_ids(name: &str, before: &Before, uid: Uid, gid: Gid) -> Refusal {
-    let cause = format!(
-        "{name}: with {}=0 its set-id bits would change uid {} gid {} to uid {} gid {}",
-        config::NO_NEW_PRIVS,
-        before.uid,
-        before.gid,
-        uid,
-        gid
-    );
-    Refusal::new(Exit::CannotExecute, cause).hint(format!(
-        "remove the bits: chmod u-s,g-s {name}; or leave {} out: they do not count then",
-        config::NO_NEW_PRIVS
-    ))
-}
-
-/// The kernel refuses to execute the command's file, with EINVAL.
-pub fn malformed_attribute(name: &str) -> Refusal {
-    let cause = format!("{name}: its security.capability attribute is malformed, so it cannot be executed");
-    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name))
-}
-
-fn without_file_capabilities(name: &str) -> String {
-    format!("remove them when the image is built, capshim gives the capabilities instead: setcap -r {name}")
-}
-
-/// A step's call failed.
-pub fn step_failed(step: &Step, errno: Errno, start: &Credentials) -> Refusal {
-    let holds_setgid = start.permitted.contains(Cap::CAP_SETGID);
+/// A step's call failed. `denies_setgroups` is what this user namespace says.
+pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal {
     let call = format!("{step}: {errno}");
-    let unmapped = |what: &str, hint: &str| {
+    let unmapped = |what: String, file: &str, flag: &str| {
+        let hint = format!(
+            "choose one that /proc/self/{file} lists, or map it: Kubernetes: hostUsers: true; Podman: {flag} or --userns"
+        );
         Refusal::new(Exit::NotGranted, format!("{call}: {what} not mapped in this user namespace")).hint(hint)
     };
     match (step, errno) {
-        (Step::SetUid(uid), Errno::EINVAL) => unmapped(
-            &format!("uid {uid} is"),
-            "choose a uid that /proc/self/uid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --uidmap or --userns",
-        ),
-        (Step::SetGid(gid), Errno::EINVAL) => unmapped(
-            &format!("gid {gid} is"),
-            "choose a gid that /proc/self/gid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --gidmap or --userns",
-        ),
-        (Step::SetGroups(groups), Errno::EINVAL) => unmapped(
-            &format!("one of {} is", shown(listed(groups).as_bytes())),
-            "choose gids that /proc/self/gid_map lists, or map them: Kubernetes: hostUsers: true; Podman: --gidmap or --userns",
-        ),
-        (Step::SetGroups(_), Errno::EPERM) if holds_setgid => {
+        (Step::SetUid(uid), Errno::EINVAL) => unmapped(format!("uid {uid} is"), "uid_map", "--uidmap"),
+        (Step::SetGid(gid), Errno::EINVAL) => unmapped(format!("gid {gid} is"), "gid_map", "--gidmap"),
+        (Step::SetGroups(groups), Errno::EINVAL) => {
+            unmapped(format!("one of {} is", shown(listed(groups).as_bytes())), "gid_map", "--gidmap")
+        }
+        (Step::SetGroups(_), Errno::EPERM) if denies_setgroups => {
             Refusal::new(Exit::NotGranted, format!("{call}: SETGID is held, but this user namespace denies setgroups"))
                 .hint("make the namespace with newuidmap and newgidmap (Podman does where /etc/subgid lists the user), or start it as root")
         }
+        (_, Errno::EPERM) => Refusal::new(Exit::System, call).hint(
+            "everything that it needs is held: a seccomp filter or security module forbids the call; try the runtime's default profile",
+        ),
         _ => Refusal::new(Exit::System, call),
     }
 }

@@ -43,31 +43,37 @@ pub fn machine(head: &[u8]) -> Option<Machine> {
     Some(Machine(u16::from_le_bytes(elf(head)?.get(18..20)?.try_into().ok()?)))
 }
 
-/// The loader (PT_INTERP) of a 64-bit ELF file.
+/// The loader (PT_INTERP) of an ELF file.
 pub fn loader(path: &CStr) -> Option<Vec<u8>> {
-    const PT_INTERP: u32 = 3;
+    const PT_INTERP: u64 = 3;
     /// Longer paths are no paths (PATH_MAX).
     const LONGEST: usize = 4096;
     let file = sys::open(path).ok()?;
     let mut header = [0; 64];
-    file.read_exact_at(&mut header, 0).ok()?;
-    elf(&header)?;
-    let table = u64::from_le_bytes(header[32..40].try_into().ok()?);
-    let count = u16::from_le_bytes(header[56..58].try_into().ok()?);
-    for index in 0..u64::from(count) {
+    file.read_at(&mut header, 0).ok()?;
+    let wide = elf(&header)?[4] == 2;
+    // Where the program headers are, how many and how long, and in each the offset and size.
+    let (table, count, length, offset, size) = match wide {
+        true => (number(&header, 32, 8), number(&header, 56, 2), 56, (8, 8), (32, 8)),
+        false => (number(&header, 28, 4), number(&header, 44, 2), 32, (4, 4), (16, 4)),
+    };
+    for index in 0..count {
         let mut entry = [0; 56];
-        file.read_exact_at(&mut entry, table.checked_add(56 * index)?).ok()?;
-        if u32::from_le_bytes(entry[..4].try_into().ok()?) != PT_INTERP {
+        file.read_exact_at(&mut entry[..length], table.checked_add(length as u64 * index)?).ok()?;
+        if number(&entry, 0, 4) != PT_INTERP {
             continue;
         }
-        let offset = u64::from_le_bytes(entry[8..16].try_into().ok()?);
-        let size = u64::from_le_bytes(entry[32..40].try_into().ok()?) as usize;
-        let mut loader = vec![0; size.min(LONGEST)];
-        file.read_exact_at(&mut loader, offset).ok()?;
+        let mut loader = vec![0; (number(&entry, size.0, size.1) as usize).min(LONGEST)];
+        file.read_exact_at(&mut loader, number(&entry, offset.0, offset.1)).ok()?;
         loader.truncate(loader.iter().position(|&byte| byte == 0).unwrap_or(loader.len()));
         return Some(loader);
     }
     None
+}
+
+/// The little-endian number in `length` bytes from `at`, which must be within.
+fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
+    bytes[at..at + length].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// The bytes again if they begin a little-endian ELF file.

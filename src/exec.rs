@@ -8,13 +8,14 @@ use std::ffi::{CStr, CString};
 
 use nix::errno::Errno;
 use nix::sys::stat::stat;
+use nix::sys::statvfs::FsFlags;
 
 use crate::apply::Verified;
 use crate::elf;
 use crate::error::{Exit, Note, Refusal, shown};
 use crate::file_caps::{self, Head};
 use crate::sys;
-use crate::target;
+use crate::target::{self, Link};
 
 /// Docker's default, for an environment without PATH.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -47,7 +48,7 @@ fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
         return match executable(command) {
             Ok(()) => Ok(command.to_owned()),
             Err(errno @ (Errno::ENOENT | Errno::ENOTDIR)) => {
-                Err(Refusal::new(Exit::NotFound, format!("{name}: {errno}")))
+                Err(Refusal::new(Exit::NotFound, format!("cannot execute {name}: {errno}")))
             }
             Err(errno) => Err(denied(command, errno)),
         };
@@ -87,8 +88,12 @@ fn executable(path: &CStr) -> Result<(), Errno> {
 
 fn denied(path: &CStr, errno: Errno) -> Refusal {
     let name = shown(path.to_bytes());
-    let refusal = Refusal::new(Exit::CannotExecute, format!("{name}: {errno}"));
+    let refusal = Refusal::new(Exit::CannotExecute, format!("cannot execute {name}: {errno}"));
+    let on_noexec = || sys::mount_flags(path).is_ok_and(|flags| flags.contains(FsFlags::ST_NOEXEC));
     match errno {
+        Errno::EACCES if on_noexec() => {
+            refusal.hint("it is on a noexec mount: put it elsewhere, or mount that with exec (docker run --tmpfs PATH:exec)")
+        }
         Errno::EACCES => refusal.hint(format!(
             "give the application's user the right to execute it and to search its folders: chmod a+rx {name}"
         )),
@@ -97,34 +102,53 @@ fn denied(path: &CStr, errno: Errno) -> Refusal {
     }
 }
 
-/// Why execve(2) failed, from the errno and what the file looks like.
+/// Why execve(2) failed, from the errno and what the files look like.
 fn explain(path: &CStr, errno: Errno) -> Refusal {
-    let name = shown(path.to_bytes());
-    let head = target::head(path);
-    let refusal =
-        |cause: String| Refusal::new(Exit::CannotExecute, format!("execve({name}): {errno}: {cause}"));
-    match (errno, file_caps::head(&head)) {
-        (Errno::ENOENT, Head::Script(interpreter)) => {
-            let hint = match interpreter.ends_with(b"\r") {
+    let (scripts, last) = target::chain(path);
+    let interpreter = shown(last.path.to_bytes());
+    // What the file that the kernel stumbled over is to the command.
+    let it = if scripts.is_empty() { "it".to_owned() } else { format!("its interpreter {interpreter}") };
+    let call = format!("execve({}): {errno}", shown(path.to_bytes()));
+    let refusal = |cause: String| Refusal::new(Exit::CannotExecute, format!("{call}: {cause}"));
+    let there = stat(last.path.as_c_str()).is_ok();
+    match errno {
+        Errno::ENOENT if there => explain_missing_loader(&it, &last.path, refusal),
+        Errno::ENOENT if scripts.is_empty() => Refusal::new(Exit::NotFound, call),
+        Errno::ENOENT => {
+            let hint = match last.path.to_bytes().ends_with(b"\r") {
                 true => "the script has Windows line ends: convert it, for example with dos2unix",
                 false => "install the interpreter in the image, or correct the script's first line",
             };
-            refusal(format!("its interpreter {} is missing", shown(interpreter))).hint(hint)
+            refusal(format!("{it} is missing")).hint(hint)
         }
-        (Errno::ENOENT, _) => match elf::loader(path) {
-            Some(loader) => refusal(format!("its loader {} is missing", shown(&loader)))
-                .hint("the program was linked for another libc: use an image that has it, or link the program statically"),
-            None => Refusal::new(Exit::NotFound, format!("execve({name}): {errno}")),
-        },
-        (Errno::ENOEXEC, Head::Other) => match elf::machine(&head) {
-            Some(machine) if machine != elf::machine_of_this_program() => refusal(format!("it is for another architecture ({machine})"))
-                .hint("build or pull the image for this node's architecture"),
-            Some(_) => refusal("it is a damaged program file".into()),
-            None if head.is_empty() => refusal("it is empty or cannot be read".into()),
-            None => refusal("it is no program and has no #! line".into()).hint("begin the script with #!/bin/sh, or run it as: sh SCRIPT"),
-        },
-        (Errno::ENOEXEC, _) => refusal("its #! line names no interpreter".into()),
-        (Errno::EACCES, Head::Script(interpreter)) => refusal(format!("its interpreter {} cannot be executed", shown(interpreter))),
-        _ => Refusal::new(Exit::CannotExecute, format!("execve({name}): {errno}")),
+        Errno::ENOEXEC => explain_format(&it, &last, refusal),
+        Errno::EACCES if !scripts.is_empty() => refusal(format!("{it} cannot be executed")),
+        _ => Refusal::new(Exit::CannotExecute, call),
+    }
+}
+
+/// ENOENT, but the file is there.
+fn explain_missing_loader(it: &str, path: &CStr, refusal: impl Fn(String) -> Refusal) -> Refusal {
+    match elf::loader(path) {
+        Some(loader) => refusal(format!("{it} needs the loader {}, which is missing", shown(&loader)))
+            .hint("the program was linked for another libc: use an image that has it, or link the program statically"),
+        None => refusal(format!("something that {it} needs is missing")),
+    }
+}
+
+/// ENOEXEC.
+fn explain_format(it: &str, file: &Link, refusal: impl Fn(String) -> Refusal) -> Refusal {
+    if file_caps::head(&file.head) == Head::BadScript {
+        return refusal(format!("{it} has a #! line that names no interpreter"));
+    }
+    match elf::machine(&file.head) {
+        Some(machine) if machine != elf::machine_of_this_program() => {
+            refusal(format!("{it} is for another architecture ({machine})"))
+                .hint("build or pull the image for this node's architecture")
+        }
+        Some(_) => refusal(format!("{it} is a damaged program file")),
+        None if file.head.is_empty() => refusal(format!("{it} is empty or cannot be read")),
+        None => refusal(format!("{it} is no program and has no #! line"))
+            .hint("begin the script with #!/bin/sh, or run it as: sh SCRIPT"),
     }
 }

@@ -22,33 +22,33 @@ pub struct FileCaps {
 pub struct Malformed;
 
 impl FileCaps {
-    /// Reads the attribute as the kernel hands it out. `None` for one that belongs to the
-    /// root of another user namespace, which counts as no attribute here.
-    pub fn parse(xattr: &[u8]) -> Result<Option<FileCaps>, Malformed> {
+    /// Reads the attribute as getxattr(2) hands it out: revision 2, or revision 3 with the
+    /// uid of the user namespace's root that it belongs to.
+    ///
+    /// That uid is passed over. 0 would be this namespace's root; another one is the root of
+    /// some other namespace, for whose descendants the attribute counts too. Whether this is
+    /// one cannot be told from inside, so it is taken to count, and a program is refused
+    /// rather than run with less than was asked.
+    pub fn parse(xattr: &[u8]) -> Result<FileCaps, Malformed> {
         let word = |at: usize| {
             xattr
                 .get(4 * at..4 * at + 4)
                 .map(|bytes| u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
         };
         let magic = word(0).ok_or(Malformed)?;
-        let (length, halves) = match magic & 0xff00_0000 {
-            0x0100_0000 => (12, 1),
-            0x0200_0000 => (20, 2),
-            0x0300_0000 => (24, 2),
+        let length = match magic & 0xff00_0000 {
+            0x0200_0000 => 20,
+            0x0300_0000 => 24,
             _ => return Err(Malformed),
         };
-        if xattr.len() != length {
-            return Err(Malformed);
-        }
         // Pairs of (permitted, inheritable), the low 32 bits first.
-        let set = |at: usize| {
-            let low = word(at).unwrap_or(0);
-            let high = if halves == 2 { word(at + 2).unwrap_or(0) } else { 0 };
-            CapSet::from_bits(u64::from(high) << 32 | u64::from(low))
+        let (Some(low), Some(low_i), Some(high), Some(high_i), true) =
+            (word(1), word(2), word(3), word(4), xattr.len() == length)
+        else {
+            return Err(Malformed);
         };
-        let root = if length == 24 { word(5).unwrap_or(0) } else { 0 };
-        let caps = FileCaps { permitted: set(1), inheritable: set(2), effective: magic & 1 != 0 };
-        Ok((root == 0).then_some(caps))
+        let set = |low: u32, high: u32| CapSet::from_bits(u64::from(high) << 32 | u64::from(low));
+        Ok(FileCaps { permitted: set(low, high), inheritable: set(low_i, high_i), effective: magic & 1 != 0 })
     }
 }
 
@@ -195,18 +195,16 @@ mod tests {
     }
 
     #[test]
-    fn every_revision_of_the_attribute_is_read() {
-        let v1 = FileCaps { permitted: LOCK, inheritable: RAW, effective: true };
-        assert_eq!(FileCaps::parse(&xattr(0x0100_0001, &[1 << 14, 1 << 13])), Ok(Some(v1)));
-        let v2 =
+    fn both_revisions_that_the_kernel_hands_out_are_read() {
+        let caps =
             FileCaps { permitted: CapSet::from_bits(1 << 40 | 1 << 14), inheritable: RAW, effective: false };
-        assert_eq!(FileCaps::parse(&xattr(0x0200_0000, &[1 << 14, 1 << 13, 1 << 8, 0])), Ok(Some(v2)));
-        assert_eq!(FileCaps::parse(&xattr(0x0300_0000, &[1 << 14, 1 << 13, 1 << 8, 0, 0])), Ok(Some(v2)));
-    }
-
-    #[test]
-    fn another_namespaces_attribute_counts_as_none() {
-        assert_eq!(FileCaps::parse(&xattr(0x0300_0001, &[1, 0, 0, 0, 100_000])), Ok(None));
+        assert_eq!(FileCaps::parse(&xattr(0x0200_0000, &[1 << 14, 1 << 13, 1 << 8, 0])), Ok(caps));
+        assert_eq!(FileCaps::parse(&xattr(0x0300_0000, &[1 << 14, 1 << 13, 1 << 8, 0, 0])), Ok(caps));
+        let effective = FileCaps { effective: true, ..caps };
+        assert_eq!(
+            FileCaps::parse(&xattr(0x0300_0001, &[1 << 14, 1 << 13, 1 << 8, 0, 100_000])),
+            Ok(effective)
+        );
     }
 
     #[test]
@@ -217,6 +215,7 @@ mod tests {
             &xattr(0, &[0, 0]),
             &xattr(0x0200_0000, &[0, 0]),
             &xattr(0x0200_0000, &[0; 5]),
+            &xattr(0x0100_0000, &[0, 0]),
             &xattr(0x0400_0000, &[0; 5]),
         ] {
             assert_eq!(FileCaps::parse(bytes), Err(Malformed), "{bytes:?}");

@@ -44,7 +44,7 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Why::Root => "it is root's",
             Why::MaybeUnmapped => "it may stand for a group that this user namespace does not map",
-            Why::GivenToRoot => "/etc/group gives it to root",
+            Why::GivenToRoot => "/etc/group or /etc/passwd gives it to root",
         })
     }
 }
@@ -64,8 +64,13 @@ pub fn decide(
     let mut dropped = Vec::new();
     let mut list = vec![gid];
     match &config.groups {
-        GroupPolicy::Auto | GroupPolicy::Keep if !switches => {
-            return Ok(Groups { list: inherited.clone(), dropped, uncertain });
+        GroupPolicy::Auto | GroupPolicy::Keep if !switches && gid == start.gid.effective => {
+            return Ok(Groups { list: inherited.clone(), dropped, uncertain: false });
+        }
+        GroupPolicy::Auto if !switches => {
+            let (unmapped, kept) = inherited.iter().partition::<Vec<Gid>, _>(|gid| gid.raw() == OVERFLOW_ID);
+            list.extend(kept);
+            dropped.extend(unmapped.into_iter().map(|gid| Dropped { gid, why: Why::MaybeUnmapped }));
         }
         GroupPolicy::Auto => {
             if config.user.as_ref().is_some_and(|spec| spec.group.is_none()) {
@@ -112,7 +117,7 @@ fn reason_to_drop(group: Gid, accounts: &Accounts) -> Option<Why> {
         Some(Why::Root)
     } else if group.raw() == OVERFLOW_ID {
         Some(Why::MaybeUnmapped)
-    } else if accounts.of_root.binary_search(&group).is_ok() {
+    } else if accounts.is_roots(group) {
         Some(Why::GivenToRoot)
     } else {
         None

@@ -224,14 +224,14 @@ pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal
             }
             Some(uid) if (uid == Uid::ROOT) != spec.is_root() => {
                 return Err(wrong(Complaint::new(format!("names a user whose uid in /etc/passwd is {uid}"))
-                    .hint("only root has uid 0: name another user, or write CAPSHIM_USER=root to stay root on purpose")));
+                    .hint("only root has uid 0: name another user, or write CAPSHIM_USER=0 to stay root on purpose")));
             }
             Some(uid) => uid,
         },
     };
     let gid = match &spec.group {
         Some(Ref::Id(gid)) => Some(*gid),
-        Some(Ref::Name(name)) => Some(accounts.group(name).ok_or_else(|| wrong(unknown_group(name)))?),
+        Some(Ref::Name(name)) => Some(named_group(name, accounts).map_err(wrong)?),
         None if spec.is_root() => Some(Gid::ROOT),
         None => entry.map(|user| user.gid),
     };
@@ -242,17 +242,26 @@ pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal
 pub fn resolve_groups(list: &[Ref<Gid>], accounts: &Accounts) -> Result<Vec<Gid>, Refusal> {
     let find = |group: &Ref<Gid>| match group {
         Ref::Id(gid) => Ok(*gid),
-        Ref::Name(name) => accounts.group(name).ok_or_else(|| {
+        Ref::Name(name) => named_group(name, accounts).map_err(|complaint| {
             let value = GroupPolicy::List(list.to_vec()).to_string();
-            Refusal::setting(config::GROUPS, value.as_bytes(), unknown_group(name))
+            Refusal::setting(config::GROUPS, value.as_bytes(), complaint)
         }),
     };
     list.iter().map(find).collect()
 }
 
-fn unknown_group(name: &str) -> Complaint {
-    Complaint::new(format!("names the group '{}', which is not in /etc/group", shown(name.as_bytes())))
-        .hint("add the group to the image, or write its gid")
+/// As for users, only root's own name may stand for 0.
+fn named_group(name: &str, accounts: &Accounts) -> Result<Gid, Complaint> {
+    let shown = shown(name.as_bytes());
+    match accounts.group(name) {
+        None => Err(Complaint::new(format!("names the group '{shown}', which is not in /etc/group"))
+            .hint("add the group to the image, or write its gid")),
+        Some(Gid::ROOT) if name != "root" => {
+            Err(Complaint::new(format!("names the group '{shown}', whose gid in /etc/group is 0"))
+                .hint("write another group, or 0 if root's group is meant"))
+        }
+        Some(gid) => Ok(gid),
+    }
 }
 
 /// A refusal for a bare uid without a gid anywhere.

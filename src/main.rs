@@ -42,8 +42,6 @@ fn start(command: &CStr, argv: &[&CStr], environment: &[&CStr]) -> Result<Infall
     let config = Config::parse(environment)?;
     if plan::needs_bounding(&config, &start) {
         start.bounding = Some(credentials::bounding()?);
-    }
-    if plan::lacks_any(&config, &start) {
         start.own_file = Some(credentials::own_file());
     }
     let accounts = accounts(&config, &start)?;
@@ -69,19 +67,24 @@ fn accounts(config: &Config, start: &Credentials) -> Result<Accounts, Refusal> {
             )
         }
     };
-    // Both at once, so that the second buffer comes out of the first one's memory.
-    let (mut passwd, mut group) = (open(c"/etc/passwd")?, open(c"/etc/group")?);
-    let accounts = Accounts::users(start.uid.effective, config.user.as_ref(), &mut passwd)
+    let accounts = Accounts::users(start.uid.effective, config.user.as_ref(), open(c"/etc/passwd")?)
         .map_err(failed("/etc/passwd"))?;
-    accounts.groups(config, &mut group).map_err(failed("/etc/group"))
+    if !Accounts::need_groups(config, start.uid.effective) {
+        return Ok(accounts);
+    }
+    accounts.groups(config, open(c"/etc/group")?).map_err(failed("/etc/group"))
 }
 
 /// A missing file is an empty one.
 fn open(path: &CStr) -> Result<Box<dyn BufRead>, Refusal> {
     match sys::open(path) {
-        Ok(file) => Ok(Box::new(BufReader::new(file))),
+        Ok(file) => Ok(Box::new(BufReader::with_capacity(16384, file))),
         Err(Errno::ENOENT) => Ok(Box::new(io::empty())),
-        Err(errno) => Err(Refusal::new(Exit::System, format!("open({}): {errno}", path.to_string_lossy()))),
+        Err(errno) => {
+            let path = path.to_string_lossy();
+            Err(Refusal::new(Exit::System, format!("open({path}): {errno}"))
+                .hint(format!("let everyone read it, as usual: chmod 644 {path}")))
+        }
     }
 }
 

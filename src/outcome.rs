@@ -4,10 +4,11 @@
 #![forbid(unsafe_code)]
 
 use crate::capset::CapSet;
+use crate::config;
 use crate::credentials::Securebits;
-use crate::diagnose;
-use crate::error::Refusal;
-use crate::file_caps::{After, Before, Executable, Obstacle, after_exec};
+use crate::error::{Exit, Refusal};
+use crate::file_caps::{After, Before, Executable, FileCaps, Obstacle, after_exec};
+use crate::identity::{Gid, Uid};
 use crate::plan::Expected;
 
 /// What holds just before exec, when the plan has been performed and verified.
@@ -27,14 +28,74 @@ pub fn before_exec(planned: &Expected, bounding: CapSet, securebits: Securebits)
 /// What the application would hold, or the refusal if its ids would change, or if its
 /// permitted or effective set would be more or less than the request. Only ambient may be
 /// lost: then its children do not inherit.
-pub fn judge(before: &Before, file: &Executable, name: &str) -> Result<After, Refusal> {
+///
+/// `granted` is what the bounding set was before any of it was dropped.
+pub fn judge(before: &Before, file: &Executable, name: &str, granted: CapSet) -> Result<After, Refusal> {
     let caps = file.caps.unwrap_or_default();
     let after = after_exec(before, file).map_err(|obstacle| match obstacle {
-        Obstacle::ChangesIds { uid, gid } => diagnose::file_changes_ids(name, before, uid, gid),
-        Obstacle::NotPermitted => diagnose::file_demands(name, caps, before.bounding),
+        Obstacle::ChangesIds { uid, gid } => file_changes_ids(name, before, uid, gid),
+        Obstacle::NotPermitted => file_demands(name, caps, before.bounding, granted),
     })?;
     if after.permitted != before.permitted || after.effective != before.permitted {
-        return Err(diagnose::file_differs(name, caps, &after, before.permitted));
+        return Err(file_differs(name, caps, &after, before.permitted));
     }
     Ok(after)
+}
+
+/// The command's file has the effective bit and capabilities that it cannot get: they were
+/// not granted, or dropped from the bounding set because nobody asked for them.
+fn file_demands(name: &str, caps: FileCaps, now: CapSet, granted: CapSet) -> Refusal {
+    let lacking = caps.permitted - now;
+    let (why, instead) = match lacking.is_subset_of(granted) {
+        true => (format!("which {} does not ask for", config::CAPS), asking_for(caps)),
+        false => ("not granted to this container".to_owned(), String::new()),
+    };
+    let cause = format!("{name}: its file capabilities demand {lacking}, {why}, so it cannot be executed");
+    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name) + &instead)
+}
+
+/// The command's file would leave the application with more or less than was asked.
+fn file_differs(name: &str, caps: FileCaps, after: &After, request: CapSet) -> Refusal {
+    let cause = format!(
+        "{name}: its file capabilities would leave the application permitted {} and effective {}, and {} asks for {request}",
+        after.permitted,
+        after.effective,
+        config::CAPS
+    );
+    let instead = match caps.effective && !caps.permitted.is_empty() {
+        true => asking_for(caps),
+        false => String::new(),
+    };
+    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name) + &instead)
+}
+
+/// The command's set-id bits would change an id.
+fn file_changes_ids(name: &str, before: &Before, uid: Uid, gid: Gid) -> Refusal {
+    let cause = format!(
+        "{name}: with {}=0 its set-id bits would change uid {} gid {} to uid {} gid {}",
+        config::NO_NEW_PRIVS,
+        before.uid,
+        before.gid,
+        uid,
+        gid
+    );
+    Refusal::new(Exit::CannotExecute, cause).hint(format!(
+        "remove the bits: chmod u-s,g-s {name}; or leave {} out: they do not count then",
+        config::NO_NEW_PRIVS
+    ))
+}
+
+/// The kernel refuses to execute the command's file, with EINVAL.
+pub fn malformed_attribute(name: &str) -> Refusal {
+    let cause = format!("{name}: its security.capability attribute is malformed, so it cannot be executed");
+    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name))
+}
+
+fn without_file_capabilities(name: &str) -> String {
+    format!("remove them when the image is built, capshim gives the capabilities instead: setcap -r {name}")
+}
+
+fn asking_for(caps: FileCaps) -> String {
+    let list = caps.permitted.names().collect::<Vec<_>>().join(",").to_lowercase();
+    format!("; or ask for what the file gives: {}={list}", config::CAPS)
 }

@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::credentials::{Credentials, Ids, Securebits};
 use crate::diagnose;
 use crate::environment::Person;
-use crate::error::{Complaint, Exit, Note, Refusal};
+use crate::error::{Exit, Note, Refusal};
 use crate::groups::{self, Dropped, Groups, Why};
 use crate::identity::{self, Gid, Id, Uid};
 
@@ -95,19 +95,8 @@ impl Expected {
                 found.push(format!("{what} is {now} and should be {plan}"));
             }
         };
-        let ids = |ids: Ids<u32>| format!("{}/{}/{}", ids.real, ids.effective, ids.saved);
-        let raw = |uid: Ids<Uid>| Ids {
-            real: uid.real.raw(),
-            effective: uid.effective.raw(),
-            saved: uid.saved.raw(),
-        };
-        compare("uid", ids(Ids::all(self.uid.raw())), ids(raw(now.uid)));
-        let raw = |gid: Ids<Gid>| Ids {
-            real: gid.real.raw(),
-            effective: gid.effective.raw(),
-            saved: gid.saved.raw(),
-        };
-        compare("gid", ids(Ids::all(self.gid.raw())), ids(raw(now.gid)));
+        compare("uid", Ids::all(self.uid).to_string(), now.uid.to_string());
+        compare("gid", Ids::all(self.gid).to_string(), now.gid.to_string());
         compare("the group list", listed(&self.groups), listed(&now.groups));
         for (what, set) in [
             ("permitted", now.permitted),
@@ -161,117 +150,184 @@ pub fn refuse_set_id(start: &Credentials) -> Result<(), Refusal> {
     .hint("remove the bits from this program's file: chmod u-s,g-s; a start as root or file capabilities (=p) do what they were meant to do"))
 }
 
-/// Whether the plan, or what it may have to say, depends on the bounding set.
-pub fn needs_bounding(config: &Config, start: &Credentials) -> bool {
-    let stays_unbounded_root = start.uid.effective == Uid::ROOT && !config.no_new_privs;
-    start.permitted.contains(Cap::CAP_SETPCAP) || stays_unbounded_root || lacks_any(config, start)
-}
-
-/// Whether a requested capability, or the means of a switch, is not permitted.
-pub fn lacks_any(config: &Config, start: &Credentials) -> bool {
-    let switch = if start.uid.effective == Uid::ROOT { SWITCH } else { CapSet::EMPTY };
-    !(config.caps.required | switch).is_subset_of(start.permitted)
-}
-
 /// What a switch from root to another user takes.
 const SWITCH: CapSet = CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
+
+/// Whether a step or a message depends on the bounding set and on this program's own file,
+/// which are read only then.
+pub fn needs_bounding(config: &Config, start: &Credentials) -> bool {
+    let switch = if start.uid.effective == Uid::ROOT { SWITCH } else { CapSet::EMPTY };
+    let lacks_any = !(config.caps.required | switch).is_subset_of(start.permitted);
+    start.permitted.contains(Cap::CAP_SETPCAP) || !config.no_new_privs || lacks_any
+}
 
 /// Makes the plan, or says why there is none.
 pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result<Plan, Refusal> {
     let mut notes = Vec::new();
-    let (uid, gid) = who(config, start, accounts, &mut notes)?;
-    let switches = start.uid.effective != uid;
     if start.no_new_privs && !config.no_new_privs {
         return Err(diagnose::no_new_privs_is_on());
     }
-    let Groups { list: groups, dropped, uncertain } = groups::decide(config, start, accounts, gid, switches)?;
-
-    // Which calls the ids need, and the capabilities that these calls need.
-    let sets_gid = switches || start.gid != Ids::all(gid);
-    let sets_groups = groups != start.groups || (switches && uncertain);
-    let mut means = if switches { SWITCH } else { CapSet::EMPTY };
-    if sets_gid || sets_groups {
-        means = means | CapSet::of(&[Cap::CAP_SETGID]);
-    }
-
-    let required = config.caps.required;
-    let lacking = (required | means) - start.permitted;
-    if !lacking.is_empty() {
-        return Err(diagnose::lacking(lacking, required, means, uid, config, start));
-    }
-    // What ambient holds already survives, unless the uid changes.
-    let ambient = if switches { CapSet::EMPTY } else { start.ambient };
-    let can_raise = start.has_ambient && !start.securebits.has(Securebits::NO_CAP_AMBIENT_RAISE);
-    if !can_raise && !required.is_subset_of(ambient) {
-        return Err(diagnose::no_ambient(required - ambient, start));
-    }
-    let to_be_had = start.permitted & if can_raise { start.permitted } else { ambient };
-    let request = required | (config.caps.optional & to_be_had);
-    let left_out = config.caps.optional - request;
-    if !left_out.is_empty() {
-        notes.push(Note::Warning(format!("left out as optional, not granted to this container: {left_out}")));
-    }
-    refuse_regain(config, start, request)?;
-
-    let mut steps = vec![Step::RaiseEffective(ThreadCaps {
-        effective: start.permitted,
-        permitted: start.permitted,
-        inheritable: start.inheritable,
-    })];
-    // Without the fixup, a change of uid leaves the sets alone.
-    if switches && !start.securebits.has(Securebits::NO_SETUID_FIXUP) {
-        if !start.securebits.has(Securebits::KEEP_CAPS_LOCKED) {
-            steps.push(Step::KeepCaps);
-        } else if !request.is_empty() {
-            return Err(diagnose::keepcaps_locked(request, start.securebits));
-        }
-    }
-    if sets_groups {
-        steps.push(Step::SetGroups(groups.clone()));
-    }
-    if sets_gid {
-        steps.push(Step::SetGid(gid));
-    }
-    if switches {
-        steps.push(Step::ShareStdio(gid));
-    }
-    let mut bounding = None;
-    if start.permitted.contains(Cap::CAP_SETPCAP) {
-        let now = known_bounding(start)?;
-        steps.extend((now - request).numbers().map(Step::DropBounding));
-        bounding = Some(now & request);
-    }
-    if switches {
-        steps.push(Step::SetUid(uid));
-    }
-    steps.push(Step::SetCaps(request));
-    if can_raise {
-        steps.push(Step::ClearAmbient);
-        steps.extend(request.numbers().map(Step::RaiseAmbient));
-    }
-    if config.no_new_privs {
-        steps.push(Step::NoNewPrivs);
-    } else if uid == Uid::ROOT && !start.securebits.has(Securebits::NOROOT) {
-        let bounding = bounding.map_or_else(|| known_bounding(start), Ok)?;
-        if !bounding.is_subset_of(request) {
-            return Err(diagnose::root_would_regain(bounding - request, request));
-        }
-    }
-
-    let expected = Expected { uid, gid, groups, caps: request, bounding, no_new_privs: config.no_new_privs };
-    tell(&expected, &dropped, &mut notes);
-    let target = if switches || start.uid.effective == Uid::ROOT {
-        accounts.target.as_ref()
-    } else {
-        accounts.start.as_ref()
+    let change = change(config, start, accounts, &mut notes)?;
+    let request = request(config, start, &change, &mut notes)?;
+    let bounding = match start.permitted.contains(Cap::CAP_SETPCAP) {
+        true => Some(known_bounding(start)? & request),
+        false => None,
     };
+    if !config.no_new_privs {
+        let bounding = bounding.map_or_else(|| known_bounding(start), Ok)?;
+        refuse_regain(change.uid, start, request, bounding)?;
+    }
+    let steps = steps(config, start, &change, request)?;
+    let Change { uid, gid, groups, .. } = change;
+    let expected = Expected {
+        uid,
+        gid,
+        groups: groups.list,
+        caps: request,
+        bounding,
+        no_new_privs: config.no_new_privs,
+    };
+    tell(&expected, &groups.dropped, &mut notes);
+    let target = if start.uid.effective == Uid::ROOT { &accounts.target } else { &accounts.start };
     Ok(Plan {
         steps,
         expected,
         notes,
         start: Person::new(start.uid.effective, accounts.start.as_ref()),
-        target: Person::new(uid, target),
+        target: Person::new(uid, target.as_ref()),
     })
+}
+
+/// How the ids change.
+struct Change {
+    uid: Uid,
+    gid: Gid,
+    groups: Groups,
+    /// From root to another user.
+    switches: bool,
+    sets_gid: bool,
+    sets_groups: bool,
+}
+
+impl Change {
+    /// The capabilities that the calls for it need.
+    fn means(&self) -> CapSet {
+        match (self.switches, self.sets_gid || self.sets_groups) {
+            (true, _) => SWITCH,
+            (false, true) => CapSet::of(&[Cap::CAP_SETGID]),
+            (false, false) => CapSet::EMPTY,
+        }
+    }
+}
+
+fn change(
+    config: &Config,
+    start: &Credentials,
+    accounts: &Accounts,
+    notes: &mut Vec<Note>,
+) -> Result<Change, Refusal> {
+    let (uid, gid) = who(config, start, accounts, notes)?;
+    let switches = start.uid.effective != uid;
+    let groups = groups::decide(config, start, accounts, gid, switches)?;
+    // A root that asks for 65534 may have another group that only reads as that.
+    let uncertain_gid = start.uid.effective == Uid::ROOT && gid.raw() == identity::OVERFLOW_ID;
+    let sets_gid = switches || start.gid != Ids::all(gid) || uncertain_gid;
+    let sets_groups = groups.list != start.groups || groups.uncertain;
+    Ok(Change { uid, gid, groups, switches, sets_gid, sets_groups })
+}
+
+/// The capabilities that the application gets: those required, and of the optional ones
+/// those that are to be had.
+fn request(
+    config: &Config,
+    start: &Credentials,
+    change: &Change,
+    notes: &mut Vec<Note>,
+) -> Result<CapSet, Refusal> {
+    let (required, optional) = (config.caps.required, config.caps.optional);
+    let lacking = (required | change.means()) - start.permitted;
+    if !lacking.is_empty() {
+        return Err(diagnose::lacking(
+            lacking,
+            required,
+            change.means(),
+            (change.uid, change.gid),
+            config,
+            start,
+        ));
+    }
+    // What ambient holds already survives, unless the uid changes.
+    let ambient = if change.switches { CapSet::EMPTY } else { start.ambient };
+    let to_be_had = match (can_raise(start), loses_permitted(start, change)) {
+        (_, true) => CapSet::EMPTY,
+        (true, false) => start.permitted,
+        (false, false) => ambient,
+    };
+    let refused = required - to_be_had;
+    if !refused.is_empty() {
+        return Err(match can_raise(start) {
+            true => diagnose::keepcaps_locked(refused, start.securebits),
+            false => diagnose::no_ambient(refused, start),
+        });
+    }
+    let left_out = optional - to_be_had;
+    if !left_out.is_empty() {
+        notes.push(Note::Warning(format!(
+            "left out as optional, not to be had in this container: {left_out}"
+        )));
+    }
+    Ok(required | (optional & to_be_had))
+}
+
+fn can_raise(start: &Credentials) -> bool {
+    start.has_ambient && !start.securebits.has(Securebits::NO_CAP_AMBIENT_RAISE)
+}
+
+/// Without the fixup, a change of uid leaves the sets alone; with it, permitted needs
+/// KEEPCAPS, which can be locked (capabilities(7), securebits).
+fn loses_permitted(start: &Credentials, change: &Change) -> bool {
+    change.switches && fixes_up(start) && start.securebits.has(Securebits::KEEP_CAPS_LOCKED)
+}
+
+fn fixes_up(start: &Credentials) -> bool {
+    !start.securebits.has(Securebits::NO_SETUID_FIXUP)
+}
+
+fn steps(
+    config: &Config,
+    start: &Credentials,
+    change: &Change,
+    request: CapSet,
+) -> Result<Vec<Step>, Refusal> {
+    let (permitted, inheritable) = (start.permitted, start.inheritable);
+    let mut steps = vec![Step::RaiseEffective(ThreadCaps { effective: permitted, permitted, inheritable })];
+    if change.switches && fixes_up(start) && !loses_permitted(start, change) {
+        steps.push(Step::KeepCaps);
+    }
+    if change.sets_groups {
+        steps.push(Step::SetGroups(change.groups.list.clone()));
+    }
+    if change.sets_gid {
+        steps.push(Step::SetGid(change.gid));
+    }
+    if change.switches {
+        steps.push(Step::ShareStdio(change.gid));
+    }
+    if permitted.contains(Cap::CAP_SETPCAP) {
+        steps.extend((known_bounding(start)? - request).numbers().map(Step::DropBounding));
+    }
+    if change.switches {
+        steps.push(Step::SetUid(change.uid));
+    }
+    steps.push(Step::SetCaps(request));
+    if can_raise(start) {
+        steps.push(Step::ClearAmbient);
+        steps.extend(request.numbers().map(Step::RaiseAmbient));
+    }
+    if config.no_new_privs {
+        steps.push(Step::NoNewPrivs);
+    }
+    Ok(steps)
 }
 
 /// The uid and gid of the application.
@@ -299,26 +355,32 @@ fn who(
         return Ok((start_uid, start_gid));
     }
     // The runtime's gid counts (runAsGroup), unless it is root's or may be an unmapped one.
-    let given = (start_gid != Gid::ROOT && start_gid.raw() != identity::OVERFLOW_ID).then_some(start_gid);
+    let is_given = !accounts.is_roots(start_gid) && start_gid.raw() != identity::OVERFLOW_ID;
+    let given = is_given.then_some(start_gid);
     let gid = asked.gid.or(given).ok_or_else(|| identity::no_gid(spec))?;
     Ok((asked.uid, gid))
 }
 
-/// Only a file can have given a non-root process permitted capabilities that are not
-/// ambient: it could be executed again for the rest.
-fn refuse_regain(config: &Config, start: &Credentials, request: CapSet) -> Result<(), Refusal> {
-    let more = start.permitted - start.ambient - request;
-    if config.no_new_privs || start.uid.effective == Uid::ROOT || more.is_empty() {
-        return Ok(());
+/// Without no_new_privs, an exec can give back what is in the bounding set: all of it to
+/// root, and to others what this program's own file carries, by running it again.
+fn refuse_regain(uid: Uid, start: &Credentials, request: CapSet, bounding: CapSet) -> Result<(), Refusal> {
+    if uid == Uid::ROOT {
+        let more = bounding - request;
+        return match more.is_empty() || start.securebits.has(Securebits::NOROOT) {
+            true => Ok(()),
+            false => Err(diagnose::root_would_regain(more, request)),
+        };
     }
-    let complaint = Complaint::new(format!(
-        "would let the application run this program again and take {more} from its file capabilities"
-    ))
-    .hint(format!(
-        "leave {} at 1, or give the file no more than CAPSHIM_CAPS asks for",
-        config::NO_NEW_PRIVS
-    ));
-    Err(Refusal::setting(config::NO_NEW_PRIVS, b"0", complaint))
+    // Only its file can have given a non-root process what is permitted and not ambient.
+    let given =
+        if start.uid.effective == Uid::ROOT { CapSet::EMPTY } else { start.permitted - start.ambient };
+    let carried =
+        start.own_file.as_ref().and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted);
+    let more = ((given | carried) & bounding) - request;
+    match more.is_empty() {
+        true => Ok(()),
+        false => Err(diagnose::file_would_regain(more)),
+    }
 }
 
 fn known_bounding(start: &Credentials) -> Result<CapSet, Refusal> {

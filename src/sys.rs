@@ -10,6 +10,7 @@ use std::os::fd::{BorrowedFd, FromRawFd};
 use std::ptr;
 
 use nix::errno::Errno;
+use nix::sys::statvfs::FsFlags;
 
 use crate::capset::{CapSet, ThreadCaps};
 
@@ -24,9 +25,9 @@ type Result<T> = std::result::Result<T, Errno>;
 macro_rules! c_main {
     ($run:path) => {
         #[unsafe(no_mangle)]
-        extern "C" fn main(argc: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
+        extern "C" fn main(_argc: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
             // SAFETY: the C runtime calls main, with a null-terminated argv.
-            let (args, environment) = unsafe { $crate::sys::main_arguments(argc, argv) };
+            let (args, environment) = unsafe { $crate::sys::main_arguments(argv) };
             $run(&args, &environment)
         }
     };
@@ -40,10 +41,7 @@ unsafe extern "C" {
 ///
 /// # Safety
 /// `argv` must be what C's `main` was given, and nothing may change the environment.
-pub unsafe fn main_arguments(
-    _argc: c_int,
-    argv: *const *const c_char,
-) -> (Vec<&'static CStr>, Vec<&'static CStr>) {
+pub unsafe fn main_arguments(argv: *const *const c_char) -> (Vec<&'static CStr>, Vec<&'static CStr>) {
     // SAFETY: both are null-terminated arrays of C strings that live as long as the process;
     // nothing in this program calls setenv.
     unsafe { (strings(argv), strings(environ)) }
@@ -75,10 +73,20 @@ pub fn executed_path() -> &'static CStr {
     }
 }
 
-/// The descriptors 0 to 2, any of which may be closed: each use can be EBADF.
-pub fn standard_streams() -> [BorrowedFd<'static>; 3] {
-    // SAFETY: this program never closes them, and they are only asked about and shared.
-    [0, 1, 2].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) })
+/// Those of the descriptors 0 to 2 that are open, with what they are (fstat(2)).
+pub fn standard_streams() -> impl Iterator<Item = (BorrowedFd<'static>, libc::stat)> {
+    (0..3).filter_map(|fd| {
+        let mut status = std::mem::MaybeUninit::uninit();
+        // SAFETY: fstat writes a whole structure if it succeeds, and only then is it read.
+        let status = unsafe {
+            if libc::fstat(fd, status.as_mut_ptr()) != 0 {
+                return None;
+            }
+            status.assume_init()
+        };
+        // SAFETY: it is open, and nothing in this program closes it.
+        Some((unsafe { BorrowedFd::borrow_raw(fd) }, status))
+    })
 }
 
 /// `_LINUX_CAPABILITY_VERSION_3`: 64 bits in two data structures.
@@ -265,9 +273,10 @@ pub fn open(path: &CStr) -> Result<File> {
     Ok(unsafe { File::from_raw_fd(fd as c_int) })
 }
 
-/// Whether a file lies on a mount that ignores set-id bits and file capabilities (statfs(2)).
-pub fn is_nosuid(path: &CStr) -> Result<bool> {
-    nix::sys::statvfs::statvfs(path).map(|fs| fs.flags().contains(nix::sys::statvfs::FsFlags::ST_NOSUID))
+/// The flags of the mount that a file lies on (statvfs(3)): ST_NOSUID ignores set-id bits and
+/// file capabilities, ST_NOEXEC refuses to execute.
+pub fn mount_flags(path: &CStr) -> Result<FsFlags> {
+    nix::sys::statvfs::statvfs(path).map(|mount| mount.flags())
 }
 
 /// Whether the effective ids may execute a file or search a directory (faccessat2(2)).

@@ -9,10 +9,10 @@ use std::io::Read;
 
 use nix::errno::Errno;
 use nix::sys::stat::stat;
+use nix::sys::statvfs::FsFlags;
 
 use crate::apply::Verified;
 use crate::credentials;
-use crate::diagnose;
 use crate::error::{Exit, Note, Refusal, shown};
 use crate::file_caps::{self, Executable, FileCaps, Head};
 use crate::identity::{Gid, Id, Uid};
@@ -22,7 +22,7 @@ use crate::sys;
 /// Refuses a command whose file would leave the application with other credentials than it
 /// has now, with the remedy.
 pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
-    let holder = credential_file(path)?;
+    let (_, Link { path: holder, .. }) = chain(path);
     let file = executable_facts(&holder)?;
     if file == Executable::default() {
         return Ok(Vec::new());
@@ -36,7 +36,10 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
     };
     let name = shown(holder.to_bytes());
     let before = outcome::before_exec(now, bounding, verified.start().securebits);
-    if outcome::judge(&before, &file, &name)?.ambient == now.caps {
+    let granted = verified.start().bounding.unwrap_or(bounding);
+    let after = outcome::judge(&before, &file, &name, granted)?;
+    // What root's children hold comes from root's rule and not from ambient.
+    if after.ambient == now.caps || now.uid == Uid::ROOT {
         return Ok(Vec::new());
     }
     Ok(vec![Note::Info(format!(
@@ -45,21 +48,30 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
     ))])
 }
 
-/// The file whose attributes count at exec: the command's own, or, for a script, that of its
-/// interpreter, and so on as far as the kernel follows.
-fn credential_file(path: &CStr) -> Result<CString, Refusal> {
-    let mut file = path.to_owned();
-    for _ in 0..file_caps::MOST_INTERPRETERS {
-        let head = head(&file);
-        let Head::Script(interpreter) = file_caps::head(&head) else { break };
-        file = CString::new(interpreter)
-            .map_err(|_| Refusal::new(Exit::CannotExecute, "a NUL byte in a script's first line"))?;
+/// One of the files that execve(2) opens, with its first bytes.
+#[derive(Debug)]
+pub struct Link {
+    pub path: CString,
+    pub head: Vec<u8>,
+}
+
+/// The command's file and, for a script, its interpreter, and so on as far as the kernel
+/// follows. The attributes that count at exec are those of the last.
+pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
+    let mut scripts = Vec::new();
+    let mut last = Link { path: path.to_owned(), head: head(path) };
+    while scripts.len() < file_caps::MOST_INTERPRETERS {
+        let Head::Script(interpreter) = file_caps::head(&last.head) else { break };
+        // The path ends before the first NUL byte.
+        let Ok(path) = CString::new(interpreter) else { break };
+        let head = head(&path);
+        scripts.push(std::mem::replace(&mut last, Link { path, head }));
     }
-    Ok(file)
+    (scripts, last)
 }
 
 /// The first bytes of a file; none of one that cannot be read, which so counts as no script.
-pub fn head(path: &CStr) -> Vec<u8> {
+fn head(path: &CStr) -> Vec<u8> {
     let mut head = Vec::with_capacity(file_caps::HEAD);
     if let Ok(file) = sys::open(path) {
         // A failed read leaves what was read; exec itself will say more.
@@ -77,14 +89,17 @@ fn executable_facts(path: &CStr) -> Result<Executable, Refusal> {
     let set_uid = status.st_mode & libc::S_ISUID != 0;
     // Without the group's execute bit, set-group-ID meant mandatory locking.
     let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);
-    let xattr = sys::security_capability(path).map_err(|errno| failed("getxattr", errno))?;
+    let xattr = match sys::security_capability(path) {
+        Err(Errno::EINVAL) => return Err(outcome::malformed_attribute(&name())),
+        result => result.map_err(|errno| failed("getxattr", errno))?,
+    };
     if (!set_uid && !set_gid && xattr.is_none())
-        || sys::is_nosuid(path).map_err(|errno| failed("statfs", errno))?
+        || sys::mount_flags(path).map_err(|errno| failed("statfs", errno))?.contains(FsFlags::ST_NOSUID)
     {
         return Ok(Executable::default());
     }
     let caps = match xattr {
-        Some(bytes) => FileCaps::parse(&bytes).map_err(|_| diagnose::malformed_attribute(&name()))?,
+        Some(bytes) => Some(FileCaps::parse(&bytes).map_err(|_| outcome::malformed_attribute(&name()))?),
         None => None,
     };
     Ok(Executable {

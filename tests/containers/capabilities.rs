@@ -117,7 +117,7 @@ fn an_optional_capability_that_is_missing_is_one_warning() {
     output.holds(1000, 1000, GROUPS, "NET_RAW");
     assert_eq!(
         output.stderr,
-        "capshim: warning: left out as optional, not granted to this container: PERFMON, BPF\n"
+        "capshim: warning: left out as optional, not to be had in this container: PERFMON, BPF\n"
     );
     granted(&["NET_RAW", "BPF"], "net_raw?,bpf?").shim(&["/state"]).is_exactly(
         1000,
@@ -139,7 +139,7 @@ fn an_optional_capability_in_a_non_root_start_is_left_out_too() {
     output.holds(1000, 1000, "none", "none");
     assert_eq!(
         output.stderr,
-        "capshim: warning: left out as optional, not granted to this container: NET_RAW\n"
+        "capshim: warning: left out as optional, not to be had in this container: NET_RAW\n"
     );
 }
 
@@ -153,7 +153,7 @@ fn info_tells_what_was_granted_and_what_can_be_turned_into_root() {
         output.stderr,
         "capshim: info: uid 1000, gid 1000, groups 29, 1000, 1001, 2000, capabilities NET_RAW, SYS_ADMIN, BPF, no_new_privs on\n\
          capshim: info: left out group 0: it is root's\n\
-         capshim: info: left out group 6: /etc/group gives it to root\n\
+         capshim: info: left out group 6: /etc/group or /etc/passwd gives it to root\n\
          capshim: info: can be turned into root in the container or on the node: SYS_ADMIN, BPF\n"
     );
 }

@@ -18,8 +18,10 @@ fn a_command_that_is_not_there() {
         127,
         "capshim: nosuch: not found in PATH=/bin\ncapshim: hint: check the spelling, or write the command with its whole path\n",
     );
-    app().shim(&["/nosuch"]).refuses(127, "capshim: /nosuch: ENOENT: No such file or directory\n");
-    app().shim(&["/state/x"]).refuses(127, "capshim: /state/x: ENOTDIR: Not a directory\n");
+    app()
+        .shim(&["/nosuch"])
+        .refuses(127, "capshim: cannot execute /nosuch: ENOENT: No such file or directory\n");
+    app().shim(&["/state/x"]).refuses(127, "capshim: cannot execute /state/x: ENOTDIR: Not a directory\n");
 }
 
 #[test]
@@ -27,11 +29,11 @@ fn a_command_that_is_no_program() {
     needs_containers!();
     app().shim(&["/etc"]).refuses(
         126,
-        "capshim: /etc: EISDIR: Is a directory\ncapshim: hint: name the program, not the folder that it is in\n",
+        "capshim: cannot execute /etc: EISDIR: Is a directory\ncapshim: hint: name the program, not the folder that it is in\n",
     );
     app().mode("/state", 0o644).shim(&["/state"]).refuses(
         126,
-        "capshim: /state: EACCES: Permission denied\n\
+        "capshim: cannot execute /state: EACCES: Permission denied\n\
          capshim: hint: give the application's user the right to execute it and to search its folders: chmod a+rx /state\n",
     );
     app().file("/text", "echo hello\n").mode("/text", 0o755).shim(&["/text"]).refuses(
@@ -46,7 +48,7 @@ fn a_command_that_is_no_program() {
         .refuses(126, "capshim: execve(/empty): ENOEXEC: Exec format error: it is empty or cannot be read\n");
     app().file("/bare", "#!\n").mode("/bare", 0o755).shim(&["/bare"]).refuses(
         126,
-        "capshim: execve(/bare): ENOEXEC: Exec format error: its #! line names no interpreter\n",
+        "capshim: execve(/bare): ENOEXEC: Exec format error: it has a #! line that names no interpreter\n",
     );
 }
 
@@ -83,10 +85,12 @@ fn a_missing_interpreter_or_loader_is_named() {
     // A program of this machine, linked to its libc, which the image has not.
     let dynamic = std::fs::read(find("setcap").expect("setcap")).expect("a program");
     let output = app().file("/dynamic", dynamic).mode("/dynamic", 0o755).shim(&["/dynamic"]);
-    output
-        .refuses_saying(126, "capshim: execve(/dynamic): ENOENT: No such file or directory: its loader /lib");
+    output.refuses_saying(
+        126,
+        "capshim: execve(/dynamic): ENOENT: No such file or directory: it needs the loader /lib",
+    );
     assert!(output.stderr.ends_with(
-        " is missing\ncapshim: hint: the program was linked for another libc: use an image that has it, or link the program statically\n"
+        ", which is missing\ncapshim: hint: the program was linked for another libc: use an image that has it, or link the program statically\n"
     ));
 }
 
@@ -103,7 +107,7 @@ fn path_is_searched_in_order_past_what_cannot_be_executed() {
     assert_eq!(image().shim(&["tool"]).code, 0);
     image().without("/second/tool").shim(&["tool"]).refuses(
         126,
-        "capshim: /first/tool: EACCES: Permission denied\n\
+        "capshim: cannot execute /first/tool: EACCES: Permission denied\n\
          capshim: hint: give the application's user the right to execute it and to search its folders: chmod a+rx /first/tool\n",
     );
 }
@@ -138,4 +142,63 @@ fn without_path_dockers_default_is_searched() {
     // runc would find no PATH for its own lookup of capshim; an absolute path needs none.
     let image = app().without_env("PATH").copy("/state", "/usr/local/bin/tool");
     image.shim(&["tool"]).is_exactly(1000, 1000, "29, 1000, 1001", "none");
+}
+
+#[test]
+fn what_is_wrong_with_an_interpreter_is_said_of_the_interpreter() {
+    needs_containers!();
+    let image = |interpreter: &[u8]| {
+        let container = app().file("/interpreter", interpreter).mode("/interpreter", 0o755);
+        container
+            .file("/inner", "#!/interpreter\n")
+            .mode("/inner", 0o755)
+            .file("/outer", "#!/inner\n")
+            .mode("/outer", 0o755)
+    };
+    image(b"text\n").shim(&["/outer"]).refuses(
+        126,
+        "capshim: execve(/outer): ENOEXEC: Exec format error: its interpreter /interpreter is no program and has no #! line\n\
+         capshim: hint: begin the script with #!/bin/sh, or run it as: sh SCRIPT\n",
+    );
+    let dynamic = std::fs::read(find("setcap").expect("setcap")).expect("a program");
+    image(&dynamic)
+        .shim(&["/outer"])
+        .refuses_saying(126, "its interpreter /interpreter needs the loader /lib");
+    image(b"")
+        .without("/interpreter")
+        .shim(&["/outer"])
+        .refuses_saying(126, "its interpreter /interpreter is missing");
+    image(b"#!/bin/sh\n")
+        .mode("/interpreter", 0o644)
+        .shim(&["/outer"])
+        .refuses_saying(126, "its interpreter");
+}
+
+#[test]
+fn a_32_bit_program_without_its_loader_is_explained_too() {
+    needs_containers!();
+    // A header, and one program header that names the loader.
+    let mut program = b"\x7fELF\x01\x01\x01".to_vec();
+    program.resize(84, 0);
+    (program[16], program[18], program[20], program[28], program[40], program[42], program[44]) =
+        (2, 3, 1, 52, 52, 32, 1);
+    (program[52], program[56], program[68], program[72]) = (3, 84, 12, 12);
+    program.extend_from_slice(b"/lib/none.so\0");
+    program[68] = 13;
+    let output = app().file("/old", program).mode("/old", 0o755).shim(&["/old"]);
+    // A kernel without 32-bit programs says ENOEXEC.
+    let said =
+        ["it needs the loader /lib/none.so, which is missing", "it is for another architecture (i386)"];
+    assert!(output.code == 126 && said.iter().any(|said| output.stderr.contains(said)), "{}", output.stderr);
+}
+
+#[test]
+fn a_noexec_mount_is_named() {
+    needs_containers!();
+    let image = app().copy("/state", "/shared/state").bind("/shared", "/noexec", &["noexec"]);
+    image.shim(&["/noexec/state"]).refuses(
+        126,
+        "capshim: cannot execute /noexec/state: EACCES: Permission denied\n\
+         capshim: hint: it is on a noexec mount: put it elsewhere, or mount that with exec (docker run --tmpfs PATH:exec)\n",
+    );
 }

@@ -85,8 +85,9 @@ fn file_capabilities_that_belong_to_another_user_namespace() {
     says(
         user().capabilities(&["IPC_LOCK"]).capability_attribute("/capshim", &attribute),
         &["/capshim", "/state"],
-        "in the bounding set but not permitted: IPC_LOCK; the container was started as uid 1000 and /capshim has no such file capabilities",
-        NON_ROOT,
+        "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them: they belong to \
+         another user namespace",
+        "write them again from inside this user namespace: setcap cap_ipc_lock=p /capshim",
     );
 }
 
@@ -125,7 +126,7 @@ fn a_root_start_after_a_program_that_gave_a_capability_up() {
         root(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]),
         &["/launch", "--securebits", "1", "--", "/capshim", "/state"],
         "in the bounding set but not permitted: SETGID, SETUID, IPC_LOCK; started as root, but securebits has SECBIT_NOROOT",
-        "make capshim the first word of the container's command",
+        "start the container without that securebit; nothing inside it can take it back",
     );
     let given_up = root(&["IPC_LOCK", "SETGID", "SETUID"])
         .set("permitted", &["SETGID", "SETUID"])
@@ -185,6 +186,35 @@ fn a_securebit_that_locks_keepcaps() {
 }
 
 #[test]
+fn an_optional_capability_that_keepcaps_cannot_keep_is_left_out() {
+    needs_containers!();
+    let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
+    let start =
+        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock?");
+    let output = start.run(&["/launch", "--securebits", "32", "--", "/capshim", "/state"]);
+    output.holds(1000, 1000, "29, 1000, 1001", "none");
+    assert_eq!(
+        output.stderr,
+        "capshim: warning: left out as optional, not to be had in this container: IPC_LOCK\n"
+    );
+}
+
+#[test]
+fn a_sandbox_that_does_not_know_securebits_has_none_set() {
+    needs_containers!();
+    // PR_GET_SECUREBITS (27) is EINVAL.
+    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
+    let start =
+        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    start.no_new_privs().deny_prctl(27, 22).shim(&["/state"]).is_exactly(
+        1000,
+        1000,
+        "29, 1000, 1001",
+        "IPC_LOCK",
+    );
+}
+
+#[test]
 fn a_sandbox_without_ambient_capabilities() {
     needs_containers!();
     // A seccomp filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
@@ -197,7 +227,7 @@ fn a_sandbox_without_ambient_capabilities() {
     says(
         start("ipc_lock"),
         &["/capshim", "/state"],
-        "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, IPC_LOCK): EINVAL: this kernel or sandbox has no ambient capabilities",
+        "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, by which IPC_LOCK would be kept",
         "run on a node with Linux 4.3 or newer, or with a runtime class whose sandbox has them",
     );
     assert_eq!(start("none").shim(&["/bin/sh", "-c", "id -u"]).stdout, "1000\n");
@@ -206,23 +236,16 @@ fn a_sandbox_without_ambient_capabilities() {
 #[test]
 fn groups_that_change_without_a_switch_of_user() {
     needs_containers!();
-    let hint = "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.runAsGroup, fsGroup, \
-         supplementalGroups; Docker/Podman: --user uid:gid --group-add";
     let start = |policy: &str| {
         Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "none").env("CAPSHIM_GROUPS", policy)
     };
-    says(
-        start("none"),
-        &["/capshim", "/state"],
-        "CAPSHIM_GROUPS='none' with CAPSHIM_USER=unset changes the groups of a start as uid 1000 gid 1000, which needs SETGID",
-        hint,
-    );
-    says(
-        Container::user(0, 500).env("CAPSHIM_USER", "root"),
-        &["/capshim", "/state"],
-        "CAPSHIM_GROUPS='auto' with CAPSHIM_USER='root' changes the groups of a start as uid 0 gid 500, which needs SETGID",
-        hint,
-    );
+    let cause = "CAPSHIM_GROUPS='none' changes the groups of a start as uid 1000, which needs SETGID";
+    let hint = "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.fsGroup, supplementalGroups; \
+         Docker/Podman: --group-add";
+    says(start("none"), &["/capshim", "/state"], cause, hint);
+    // First things first: the grant alone would not help.
+    let both = user().capabilities(&["IPC_LOCK"]).groups(&[2000]).env("CAPSHIM_GROUPS", "none");
+    says(both, &["/capshim", "/state"], cause, hint);
     for policy in ["auto", "keep"] {
         start(policy).shim(&["/state"]).is_exactly(1000, 1000, "2000", "none");
     }
@@ -231,22 +254,34 @@ fn groups_that_change_without_a_switch_of_user() {
 }
 
 #[test]
+fn a_gid_that_changes_without_a_switch_of_user() {
+    needs_containers!();
+    says(
+        Container::user(0, 500).env("CAPSHIM_USER", "root"),
+        &["/capshim", "/state"],
+        "CAPSHIM_USER='root' changes gid 500 of a start as uid 0 to 0, which needs SETGID",
+        "Kubernetes: securityContext.runAsGroup: 0; Docker/Podman: --user 0:0; or write CAPSHIM_USER=0:500",
+    );
+    Container::user(0, 500).env("CAPSHIM_USER", "0:500").shim(&["/state"]).is_exactly(0, 500, "none", "none");
+}
+
+#[test]
 fn a_seccomp_filter_that_forbids_a_step_is_a_failed_call() {
     needs_containers!();
     for (call, said) in [
-        ("setresuid", "capshim: setresuid(1000, 1000, 1000): EPERM: Operation not permitted\n"),
-        ("setresgid", "capshim: setresgid(1000, 1000, 1000): EPERM: Operation not permitted\n"),
-        (
-            "capset",
-            "capshim: capset(effective = permitted = SETGID, SETUID): EPERM: Operation not permitted\n",
-        ),
+        ("setresuid", "capshim: setresuid(1000, 1000, 1000): EPERM: Operation not permitted"),
+        ("setresgid", "capshim: setresgid(1000, 1000, 1000): EPERM: Operation not permitted"),
+        ("capset", "capshim: capset(effective = permitted = SETGID, SETUID): EPERM: Operation not permitted"),
     ] {
         // The filter is loaded last where no_new_privs is on, so that runc's own calls pass.
-        Container::root()
-            .env("CAPSHIM_USER", "app")
-            .no_new_privs()
-            .deny(call, 1)
-            .shim(&["/state"])
-            .refuses(71, said);
+        Container::root().env("CAPSHIM_USER", "app").no_new_privs().deny(call, 1).shim(&["/state"]).refuses(
+            71,
+            &format!(
+                "{said}
+capshim: hint: everything that it needs is held: a seccomp filter or security module forbids the call; \
+                 try the runtime's default profile
+"
+            ),
+        );
     }
 }

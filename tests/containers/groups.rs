@@ -129,3 +129,40 @@ fn more_groups_than_the_kernel_takes_are_refused_before_any_step() {
     let output = pod("app").file("/etc/group", many).shim(&["/state"]);
     assert_eq!(output.state()["groups"].split(", ").count(), 60_000);
 }
+
+#[test]
+fn a_line_that_only_a_runtime_can_read_still_tells_what_was_roots() {
+    needs_containers!();
+    // Runtimes trim lines, read 06 as 6, and skip no + or - lines.
+    for line in [
+        "disk:x:6:root\r\n",
+        "  disk:x:6:root\n",
+        "disk:x:06:root\n",
+        "-disk:x:6:root\n",
+        "#disk:x:6:root\n",
+        "disk:x:6:toor\n",
+        "disk:x:6:bad\n",
+    ] {
+        let passwd =
+            "root:x:0:0::/root:/bin/sh\ntoor:x:0:0::/:\nbad:x:abc:5::/evil:\napp:x:1000:1000::/:/bin/sh\n";
+        let start = Container::root().groups(&[0, 6, 2000]).env("CAPSHIM_USER", "app");
+        has(start.file("/etc/passwd", passwd).file("/etc/group", line), 1000, "1000, 2000");
+    }
+}
+
+#[test]
+fn a_name_other_than_root_for_gid_0_is_refused() {
+    needs_containers!();
+    let group = "root:x:0:\nstaff:x:0:\n";
+    for (name, value) in [("CAPSHIM_USER", "1000:staff"), ("CAPSHIM_GROUPS", "2000,staff")] {
+        let start = Container::root().file("/etc/group", group).env(name, value);
+        let start = if name == "CAPSHIM_USER" { start } else { start.env("CAPSHIM_USER", "1000:1000") };
+        start.shim(&["/state"]).refuses(
+            78,
+            &format!(
+                "capshim: {name}='{value}' names the group 'staff', whose gid in /etc/group is 0\n\
+                 capshim: hint: write another group, or 0 if root's group is meant\n"
+            ),
+        );
+    }
+}

@@ -112,7 +112,7 @@ fn another_name_for_uid_0_is_refused() {
     as_user("toor").file("/etc/passwd", &passwd).shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_USER='toor' names a user whose uid in /etc/passwd is 0\n\
-         capshim: hint: only root has uid 0: name another user, or write CAPSHIM_USER=root to stay root on purpose\n",
+         capshim: hint: only root has uid 0: name another user, or write CAPSHIM_USER=0 to stay root on purpose\n",
     );
     let swapped = "root:x:5:5::/:/bin/sh\n";
     as_user("root")
@@ -206,7 +206,7 @@ fn a_file_that_cannot_be_read_is_not_taken_for_a_missing_one() {
     let folder = as_user("1000:1000").run(&["/bin/sh", "-c", script]);
     folder.refuses(71, "capshim: read(/etc/passwd): EISDIR: Is a directory\n");
     let unreadable = as_user("1000:1000").owned("/etc/group", 1, 1, 0o600);
-    unreadable.shim(&["/state"]).refuses(71, "capshim: open(/etc/group): EACCES: Permission denied\n");
+    unreadable.shim(&["/state"]).refuses(71, "capshim: open(/etc/group): EACCES: Permission denied\ncapshim: hint: let everyone read it, as usual: chmod 644 /etc/group\n");
 }
 
 #[test]
@@ -231,4 +231,22 @@ fn the_groups_of_an_entry_are_found_by_name_and_not_by_number() {
     needs_containers!();
     let group = format!("{GROUP}odd:x:5000:1000\n");
     becomes(as_user("app").file("/etc/group", group), 1000, 1000, "29, 1000, 1001");
+}
+
+#[test]
+fn roots_gid_from_passwd_is_not_taken_for_the_runtimes_choice() {
+    needs_containers!();
+    let passwd = "root:x:0:6::/root:/bin/sh\n";
+    let start = Container::user(0, 6).capabilities(&["SETGID", "SETUID"]).file("/etc/passwd", passwd);
+    start
+        .env("CAPSHIM_USER", "4242")
+        .shim(&["/state"])
+        .refuses_saying(78, "CAPSHIM_USER='4242' has no entry in /etc/passwd and no group");
+}
+
+#[test]
+fn a_non_root_start_does_not_need_to_read_etc_group() {
+    needs_containers!();
+    let start = Container::user(1000, 1000).env("CAPSHIM_USER", "1000:1000").owned("/etc/group", 0, 0, 0o600);
+    start.shim(&["/state"]).is_exactly(1000, 1000, "none", "none");
 }

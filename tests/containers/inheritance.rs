@@ -80,3 +80,15 @@ fn the_exit_code_and_a_fatal_signal_come_through() {
     // PID 1 cannot kill itself with a signal that it does not handle; its child can.
     assert_eq!(app().shim(&["/bin/sh", "-c", "sh -c 'kill -9 $$'; exit $?"]).code, 137);
 }
+
+#[test]
+fn libc_opens_closed_streams_in_a_start_by_file_capabilities() {
+    needs_containers!();
+    // As in every program that gains privileges by exec, before its main.
+    let start =
+        Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
+    let output = start
+        .env("CAPSHIM_CAPS", "ipc_lock")
+        .run(&["/launch", "--close", "0", "--", "/capshim", "/state", "process"]);
+    assert_eq!(output.state()["descriptors"], "/dev/null, pipe, pipe", "{}", output.stderr);
+}

@@ -3,8 +3,8 @@
 use crate::container::Container;
 use crate::needs_containers;
 
-const UID_HINT: &str = "choose a uid that /proc/self/uid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --uidmap or --userns";
-const GID_HINT: &str = "choose gids that /proc/self/gid_map lists, or map them: Kubernetes: hostUsers: true; Podman: --gidmap or --userns";
+const UID_HINT: &str = "choose one that /proc/self/uid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --uidmap or --userns";
+const GID_HINT: &str = "choose one that /proc/self/gid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --gidmap or --userns";
 
 fn inside(user: &str) -> Container {
     let granted = ["IPC_LOCK", "SETGID", "SETUID"];
@@ -100,4 +100,31 @@ fn staying_root_and_a_non_root_start_work_inside_too() {
         .no_new_privs();
     let start = start.user_namespace(100_000, 65_536).capability_attribute("/capshim", &attribute);
     start.shim(&["/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+}
+
+#[test]
+fn a_group_that_only_reads_as_65534_is_replaced_by_the_one_asked_for() {
+    needs_containers!();
+    // 4242 is not mapped and reads as 65534, which is another group.
+    let launch = [
+        "/launch",
+        "--groups",
+        "4242",
+        "--user-namespace",
+        "0 0 1,65534 65534 1",
+        "--",
+        "/capshim",
+        "/bin/sh",
+        "-c",
+        "cat /theirs; id -G",
+    ];
+    let start = outside("root")
+        .env("CAPSHIM_GROUPS", "65534")
+        .file("/theirs", "secret")
+        .owned("/theirs", 5, 4242, 0o040);
+    let output = start.run(&launch);
+    assert_eq!(
+        (output.stdout.as_str(), output.stderr.as_str()),
+        ("0 65534\n", "cat: can't open '/theirs': Permission denied\n")
+    );
 }

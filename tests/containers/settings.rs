@@ -35,7 +35,7 @@ fn values_that_a_tool_mangled_are_shown_escaped_with_what_it_was() {
         (
             "[\"ipc_lock\"]",
             "CAPSHIM_CAPS='[\"ipc_lock\"]' is JSON",
-            "write words with commas between them: ipc_lock,net_raw",
+            "write plain words, with commas between them where there are several",
         ),
         (
             "$(CAPS)",
@@ -126,13 +126,13 @@ fn words_that_are_no_value_are_refused() {
     refused(
         app().env("CAPSHIM_INIT", "1"),
         78,
-        "CAPSHIM_INIT='1' asks for init mode, which this version does not have",
+        "CAPSHIM_INIT='1' is about init mode, which this version does not have",
         init,
     );
     refused(
         app().env("CAPSHIM_INIT", "group"),
         78,
-        "CAPSHIM_INIT='group' asks for init mode, which this version does not have",
+        "CAPSHIM_INIT='group' is about init mode, which this version does not have",
         init,
     );
 }

@@ -173,7 +173,7 @@ fn staying_root_may_change_the_group_where_setgid_is_granted() {
     output.is_exactly(0, 1000, "1000", "none");
     let output =
         Container::user(0, 500).capabilities(&["SETGID"]).env("CAPSHIM_USER", "root").shim(&["/state"]);
-    output.is_exactly(0, 0, "none", "none");
+    output.is_exactly(0, 0, "0", "none");
 }
 
 #[test]
@@ -300,4 +300,22 @@ fn a_second_capshim_inside_finds_no_settings_and_says_so() {
          capshim: hint: set CAPSHIM_USER=app (or uid:gid) and CAPSHIM_CAPS=ipc_lock (a list, or none) in the pod's env:, with \
          docker run -e, or by ENV; a capshim that ran before in this container has removed its own\n",
     );
+}
+
+#[test]
+fn no_new_privs_off_is_refused_in_a_root_start_too_where_the_shims_file_carries_more() {
+    needs_containers!();
+    let start = |caps: &str| {
+        let start =
+            lock().without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", caps).env("CAPSHIM_NO_NEW_PRIVS", "0");
+        start.file_caps("/capshim", "cap_ipc_lock=p")
+    };
+    start("none").shim(&["/state"]).refuses_saying(
+        78,
+        "CAPSHIM_NO_NEW_PRIVS='0' would let the application run this program again and take IPC_LOCK from its file capabilities",
+    );
+    assert_eq!(start("ipc_lock").shim(&["/state"]).state()["ambient"], "IPC_LOCK");
+    // With SETPCAP the bounding set shrinks, and there is nothing left to take.
+    let dropped = start("none").capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]).shim(&["/state"]);
+    assert_eq!(dropped.state()["bounding"], "none");
 }

@@ -94,6 +94,22 @@ fn a_file_that_demands_what_was_not_granted_is_refused_before_exec_fails() {
 }
 
 #[test]
+fn a_file_that_demands_what_nobody_asked_for_is_told_apart() {
+    needs_containers!();
+    let granted = ["NET_RAW", "SETGID", "SETUID", "SETPCAP"];
+    let start = Container::root()
+        .capabilities(&granted)
+        .env("CAPSHIM_USER", "app")
+        .file_caps("/state", "cap_net_raw=ep");
+    refused(
+        start,
+        &["/state"],
+        "/state: its file capabilities demand NET_RAW, which CAPSHIM_CAPS does not ask for, so it cannot be executed",
+        RAW,
+    );
+}
+
+#[test]
 fn a_script_counts_with_its_interpreters_file() {
     needs_containers!();
     let cause = "/interpreter: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK";
@@ -137,13 +153,6 @@ fn file_capabilities_that_the_kernel_ignores_are_ignored() {
         &["nosuid"],
     );
     mounted.shim(&["/nosuid/state"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
-    // Revision 3, for a user namespace whose root is 100000.
-    let words: [u32; 6] = [0x0300_0001, 1 << 13, 0, 0, 0, 100_000];
-    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    lock()
-        .capability_attribute("/state", &attribute)
-        .shim(&["/state"])
-        .is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
 }
 
 #[test]
@@ -159,6 +168,48 @@ fn file_capabilities_of_the_outer_namespace_are_ignored_inside_a_user_namespace(
     let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let foreign = lock().user_namespace(100_000, 65_536).capability_attribute("/state", &attribute);
     foreign.shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
+}
+
+#[test]
+fn file_capabilities_of_some_other_namespace_are_taken_to_count() {
+    needs_containers!();
+    // Revision 3, for a namespace whose root is 100000. Here they do not count; in a child of
+    // that namespace they would, and from inside the two look alike.
+    let attribute = |caps: u32| -> Vec<u8> {
+        [0x0300_0001, caps, 0, 0, 0, 100_000].iter().flat_map(|word: &u32| word.to_le_bytes()).collect()
+    };
+    let cause = "/state: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK";
+    refused(lock().capability_attribute("/state", &attribute(1 << 13)), &["/state"], cause, RAW);
+    sets(lock().capability_attribute("/state", &attribute(1 << 14)), ["IPC_LOCK"; 4]);
+}
+
+#[test]
+fn file_capabilities_count_where_their_root_has_another_id() {
+    needs_containers!();
+    // The root of the initial namespace is 2000 inside, and its file capabilities count there.
+    let launch = [
+        "/launch",
+        "--user-namespace",
+        "0 100000 1,1000 1000 1,2000 0 1",
+        "--user",
+        "0",
+        "--",
+        "/capshim",
+        "/state",
+    ];
+    let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SYS_ADMIN"];
+    let start = |caps: &str| {
+        let container = Container::root()
+            .capabilities(&granted)
+            .env("CAPSHIM_USER", "1000:1000")
+            .env("CAPSHIM_CAPS", "ipc_lock");
+        container.file_caps("/state", caps).run(&launch)
+    };
+    start("cap_net_raw=p").refuses_saying(
+        126,
+        "/state: its file capabilities would leave the application permitted none and effective none",
+    );
+    assert_eq!(start("cap_ipc_lock=ep").state()["effective"], "IPC_LOCK");
 }
 
 #[test]

@@ -42,15 +42,7 @@ pub fn predict(world: &World, case: &Case) -> Prediction {
 /// What the target holds if it is executed from the case's start directly.
 pub fn predict_directly(world: &World, case: &Case) -> Prediction {
     let before = before(case);
-    let mut file = target(world, case);
-    let attributes = world.targets[case.target];
-    let mapped = |id: u32| !case.user_namespace || id.checked_sub(FIRST).is_some_and(|id| id < 65536);
-    // The kernel passes over set-id bits where an id is not mapped; the shim cannot tell such
-    // an id from 65534, and refuses.
-    if !mapped(attributes.owner) || !mapped(attributes.group) {
-        (file.set_uid, file.set_gid) = (None, None);
-    }
-    match file_caps::after_exec(&before, &file) {
+    match file_caps::after_exec(&before, &as_the_kernel_sees(world, case)) {
         Ok(after) => Prediction::Runs(status(&before, &after, &case.group_list())),
         Err(Obstacle::NotPermitted) => Prediction::NotExecuted,
         Err(Obstacle::ChangesIds { uid, gid }) => {
@@ -132,15 +124,42 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     let plan = plan::plan(&config, start, &accounts)?;
     // The plan cannot know the namespace's maps; what it makes of the errno is its own.
     if let Some(step) = plan.steps.iter().find(|step| case.user_namespace && is_unmapped(step)) {
-        return Err(diagnose::step_failed(step, Errno::EINVAL, start));
+        return Err(diagnose::step_failed(step, Errno::EINVAL, false));
     }
     let expected = &plan.expected;
     let bounding = expected.bounding.or(start.bounding).unwrap_or_default();
     let before = outcome::before_exec(expected, bounding, start.securebits);
     let name = if case.way == Way::Nosuid { command(case) } else { format!("/targets/{}", case.target) };
-    let after = outcome::judge(&before, &target(world, case), &name)?;
+    let granted = start.bounding.unwrap_or_default();
+    outcome::judge(&before, &as_the_shim_sees(world, case), &name, granted)?;
+    let after =
+        file_caps::after_exec(&before, &as_the_kernel_sees(world, case)).expect("what was judged to run");
     let groups: Vec<u32> = expected.groups.iter().map(|gid| gid.raw()).collect();
     Ok(status(&before, &after, &groups))
+}
+
+/// What the target's file brings into exec.
+fn as_the_kernel_sees(world: &World, case: &Case) -> Executable {
+    let file = target(world, case);
+    let attributes = world.targets[case.target];
+    let counts = |root: Option<u32>| root.is_none_or(|root| case.user_namespace && root == FIRST);
+    let caps = file.caps.filter(|_| attributes.caps.is_some_and(|caps| counts(caps.root)));
+    let mapped = |id: u32| !case.user_namespace || id.checked_sub(FIRST).is_some_and(|id| id < 65536);
+    // Set-id bits are passed over where an id is not mapped; the shim cannot tell such an id
+    // from 65534, and refuses.
+    match mapped(attributes.owner) && mapped(attributes.group) {
+        true => Executable { caps, ..file },
+        false => Executable { caps, set_uid: None, set_gid: None },
+    }
+}
+
+/// The same as the shim can tell: capabilities of a namespace
+/// that is not this one's are taken to count, unless not even their root has an id here.
+fn as_the_shim_sees(world: &World, case: &Case) -> Executable {
+    let file = target(world, case);
+    let root = world.targets[case.target].caps.and_then(|caps| caps.root);
+    let hidden = case.user_namespace && root.is_some_and(|root| root != FIRST);
+    Executable { caps: file.caps.filter(|_| !hidden), ..file }
 }
 
 /// What the target's file brings into exec, the way that it is reached.
@@ -176,8 +195,7 @@ fn executable(case: &Case, file: &Attributes) -> Executable {
         true => id.checked_sub(FIRST).filter(|id| *id < 65536).unwrap_or(65534),
         false => id,
     };
-    let counts = |root: Option<u32>| root.is_none_or(|root| case.user_namespace && root == FIRST);
-    let caps = file.caps.filter(|caps| counts(caps.root)).map(|caps| file_caps::FileCaps {
+    let caps = file.caps.map(|caps| file_caps::FileCaps {
         permitted: CapSet::from_bits(caps.permitted),
         inheritable: CapSet::from_bits(caps.inheritable),
         effective: caps.effective,
