@@ -43,7 +43,8 @@ pub fn available() -> Result<(), String> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err("not root".into());
     }
-    for program in ["runc", "busybox", "setcap", "strace", "python3", "musl-gcc"] {
+    for program in ["runc", "busybox", "setcap", "strace", "python3", "musl-gcc", "setpriv", "capsh", "gosu"]
+    {
         find(program).ok_or(format!("no {program}"))?;
     }
     std::env::var_os("STATIC_DIR").map(drop).ok_or("no STATIC_DIR with the static binaries".into())
@@ -233,6 +234,15 @@ impl Container {
         fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
         fs::copy(file, to).expect("a copy");
         self
+    }
+
+    /// A program of this machine at the same place, with its loader and its libraries if it is
+    /// dynamic.
+    pub fn import_program(self, program: &Path) -> Container {
+        let ldd = Command::new("ldd").arg(program).output().expect("ldd");
+        let listed = String::from_utf8(ldd.stdout).expect("text");
+        let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
+        libraries.fold(self.import(program), |container, library| container.import(Path::new(library)))
     }
 
     pub fn without(self, path: &str) -> Container {

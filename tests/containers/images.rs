@@ -11,14 +11,6 @@ fn lock() -> Container {
     Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
 }
 
-/// The image with a dynamic program of this machine, its loader and its libraries.
-fn with_program(container: Container, program: &Path) -> Container {
-    let ldd = Command::new("ldd").arg(program).output().expect("ldd");
-    let listed = String::from_utf8(ldd.stdout).expect("text");
-    let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
-    libraries.fold(container.import(program), |container, library| container.import(Path::new(library)))
-}
-
 #[test]
 fn an_image_from_scratch_will_do() {
     needs_containers!();
@@ -34,7 +26,7 @@ fn an_image_from_scratch_will_do() {
 fn a_glibc_program_holds_the_capability() {
     needs_containers!();
     let capsh = find("capsh").expect("capsh, beside setcap");
-    let output = with_program(lock(), &capsh).shim(&[
+    let output = lock().import_program(&capsh).shim(&[
         capsh.to_str().expect("a path"),
         "--has-a=cap_ipc_lock",
         "--print",
