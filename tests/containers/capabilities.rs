@@ -5,7 +5,7 @@ use crate::container::Container;
 use crate::needs_containers;
 
 /// By number, as capabilities(7) and the kernel's linux/capability.h have them.
-const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",

@@ -13,6 +13,7 @@ mod identity;
 mod images;
 mod inheritance;
 mod namespaces;
+mod peers;
 mod readme;
 mod settings;
 mod starts;
