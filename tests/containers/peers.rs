@@ -1,5 +1,5 @@
 //! Where setpriv, capsh and gosu can do what capshim does, they leave the application exactly
-//! the same.
+//! the same. Where they do not: peers_identity.rs, peers_privileges.rs.
 
 use crate::capabilities::NAMES;
 use crate::container::{Container, Output, find};
