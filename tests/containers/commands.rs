@@ -202,3 +202,29 @@ fn a_noexec_mount_is_named() {
          capshim: hint: it is on a noexec mount: put it elsewhere, or mount that with exec (docker run --tmpfs PATH:exec)\n",
     );
 }
+
+#[test]
+fn a_kernel_without_faccessat2_is_asked_the_older_way() {
+    needs_containers!();
+    // ENOSYS (38), and EPERM as older seccomp profiles answer.
+    for errno in [38, 1] {
+        app().no_new_privs().deny("faccessat2", errno).shim(&["/state"]).is_exactly(
+            1000,
+            1000,
+            "29, 1000, 1001",
+            "none",
+        );
+        app()
+            .no_new_privs()
+            .deny("faccessat2", errno)
+            .mode("/state", 0o644)
+            .shim(&["/state"])
+            .refuses_saying(126, "EACCES");
+    }
+}
+
+#[test]
+fn a_device_is_no_program() {
+    needs_containers!();
+    app().shim(&["/dev/null"]).refuses_saying(126, "cannot execute /dev/null: EACCES");
+}

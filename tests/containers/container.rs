@@ -328,6 +328,18 @@ impl Container {
         String::from_utf8(written).expect("text from the terminal").replace("\r\n", "\n")
     }
 
+    /// What an instrumented shim counted (scripts/coverage).
+    fn keep_coverage(&self) {
+        let Some(folder) = std::env::var_os("COVERAGE_DIR") else { return };
+        let counts = fs::read_dir(self.path("tmp")).into_iter().flatten().flatten();
+        for (index, counts) in
+            counts.filter(|file| file.path().extension() == Some("profraw".as_ref())).enumerate()
+        {
+            let kept = Path::new(&folder).join(format!("{}-{index}.profraw", self.id));
+            fs::copy(counts.path(), kept).expect("a copy");
+        }
+    }
+
     fn runc(&mut self, command: &[&str]) -> Command {
         self.config["process"]["args"] = json!(command);
         fs::write(self.folder.path().join("config.json"), self.config.to_string()).expect("config.json");
@@ -341,6 +353,7 @@ impl Container {
 
 impl Drop for Container {
     fn drop(&mut self) {
+        self.keep_coverage();
         // There is something left to delete only if runc was killed.
         if self.folder.path().join("runc").join(&self.id).exists() {
             let root = self.folder.path().join("runc");

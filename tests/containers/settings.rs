@@ -43,6 +43,11 @@ fn values_that_a_tool_mangled_are_shown_escaped_with_what_it_was() {
             "write the value itself: env entries expand $(NAME) in Kubernetes only, and ${NAME} in a shell or compose file",
         ),
         (
+            "{{ .Values.caps }}",
+            "CAPSHIM_CAPS='{{ .Values.caps }}' is a template that nothing rendered",
+            "write the value itself, or render the template",
+        ),
+        (
             "ipc\tlock",
             "CAPSHIM_CAPS='ipc\\tlock' has a control character in it",
             "write the value again by hand",

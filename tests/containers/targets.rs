@@ -250,3 +250,16 @@ fn a_program_that_may_be_executed_but_not_read_runs() {
         RAW,
     );
 }
+
+#[test]
+fn an_attribute_that_the_kernel_calls_invalid_is_refused() {
+    needs_containers!();
+    // getxattr(2) is EINVAL for one; none can be written, so a seccomp filter says it.
+    let start = lock().no_new_privs().deny("getxattr", 22);
+    refused(
+        start,
+        &["/state"],
+        "/state: its security.capability attribute is malformed, so it cannot be executed",
+        "",
+    );
+}
