@@ -40,8 +40,7 @@ pub fn exec(_verified: Verified, found: Found, argv: &[&CStr], environment: &[&C
     explain(&found.path, errno)
 }
 
-/// As execvp(3) searches, but with empty entries of PATH skipped: they would be the working
-/// directory.
+/// As execvp(3) searches, but for the empty entries of PATH.
 fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
     let name = shown(command.to_bytes());
     if command.to_bytes().contains(&b'/') {
@@ -54,11 +53,7 @@ fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
         };
     }
     let mut first_denied = None;
-    for directory in
-        path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':').filter(|directory| !directory.is_empty())
-    {
-        // Neither part has a NUL byte: both come from C strings.
-        let Ok(candidate) = CString::new([directory, b"/", command.to_bytes()].concat()) else { continue };
+    for candidate in candidates(command, path.unwrap_or(DEFAULT_PATH)) {
         match executable(&candidate) {
             Ok(()) => return Ok(candidate),
             Err(Errno::ENOENT | Errno::ENOTDIR) => {}
@@ -74,6 +69,14 @@ fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
         )
         .hint("check the spelling, or write the command with its whole path")
     }))
+}
+
+/// The files that a command without a slash may be, in PATH's order. Empty entries are
+/// skipped: they would be the working directory.
+pub fn candidates(command: &CStr, path: &[u8]) -> impl Iterator<Item = CString> {
+    let directories = path.split(|&byte| byte == b':').filter(|directory| !directory.is_empty());
+    // Neither part has a NUL byte where both come from C strings.
+    directories.filter_map(|directory| CString::new([directory, b"/", command.to_bytes()].concat()).ok())
 }
 
 /// Whether execve(2) would get as far as reading the file.
@@ -150,5 +153,17 @@ fn explain_format(it: &str, file: &Link, refusal: impl Fn(String) -> Refusal) ->
         None if file.head.is_empty() => refusal(format!("{it} is empty or cannot be read")),
         None => refusal(format!("{it} is no program and has no #! line"))
             .hint("begin the script with #!/bin/sh, or run it as: sh SCRIPT"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_keep_the_order_of_path_without_its_empty_entries() {
+        let found: Vec<CString> = candidates(c"sh", b":/b::/a:rel:/b:").collect();
+        assert_eq!(found, [c"/b/sh", c"/a/sh", c"rel/sh", c"/b/sh"].map(CString::from));
+        assert_eq!(candidates(c"sh", b"").count() + candidates(c"sh", b":").count(), 0);
     }
 }
