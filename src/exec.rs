@@ -52,6 +52,11 @@ fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
             Err(errno) => Err(denied(command, errno)),
         };
     }
+    // No file has such a name. As in libc, it is not tried in each folder: that would take the
+    // name's length times PATH's.
+    if command.to_bytes().len() > libc::NAME_MAX as usize {
+        return Err(denied(command, Errno::ENAMETOOLONG));
+    }
     let mut first_denied = None;
     for candidate in candidates(command, path.unwrap_or(DEFAULT_PATH)) {
         match executable(&candidate) {
@@ -165,5 +170,14 @@ mod tests {
         let found: Vec<CString> = candidates(c"sh", b":/b::/a:rel:/b:").collect();
         assert_eq!(found, [c"/b/sh", c"/a/sh", c"rel/sh", c"/b/sh"].map(CString::from));
         assert_eq!(candidates(c"sh", b"").count() + candidates(c"sh", b":").count(), 0);
+    }
+
+    #[test]
+    fn a_command_longer_than_any_file_name_is_refused_without_a_search() {
+        let path = Some(&b"/nosuch"[..]);
+        let longest = CString::new("a".repeat(255)).unwrap();
+        assert_eq!(search(&longest, path).unwrap_err().exit, Exit::NotFound);
+        let longer = CString::new("a".repeat(256)).unwrap();
+        assert!(search(&longer, path).unwrap_err().cause.contains("ENAMETOOLONG"));
     }
 }
