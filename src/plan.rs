@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::credentials::{Credentials, Ids, Securebits};
 use crate::diagnose;
 use crate::environment::Person;
-use crate::error::{Exit, Note, Refusal};
+use crate::error::{Exit, Note, Refusal, shown};
 use crate::groups::{self, Dropped, Groups, Why};
 use crate::identity::{self, Gid, Id, Uid};
 
@@ -348,8 +348,9 @@ fn who(
     if start_uid != Uid::ROOT {
         if asked.uid != start_uid || asked.gid.is_some_and(|gid| gid != start_gid) {
             notes.push(Note::Warning(format!(
-                "the runtime started this container as uid {start_uid} gid {start_gid}, which stands; {}={spec} is not used",
-                config::USER
+                "the runtime started this container as uid {start_uid} gid {start_gid}, which stands; {}={} is not used",
+                config::USER,
+                shown(spec.to_string().as_bytes())
             )));
         }
         return Ok((start_uid, start_gid));
@@ -410,5 +411,37 @@ fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
         notes.push(Note::Info(format!(
             "can be turned into root in the container or on the node: {dangerous}"
         )));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_does_not_count_is_shown_escaped_and_cut() {
+        let start = Credentials {
+            uid: Ids::all(Uid::new(1000).unwrap()),
+            gid: Ids::all(Gid::ROOT),
+            groups: Vec::new(),
+            permitted: CapSet::EMPTY,
+            effective: CapSet::EMPTY,
+            inheritable: CapSet::EMPTY,
+            ambient: CapSet::EMPTY,
+            no_new_privs: true,
+            securebits: Securebits::default(),
+            has_ambient: true,
+            bounding: None,
+            own_file: None,
+        };
+        // U+009B begins a terminal's control sequence.
+        let user = format!("1001:{}", "\u{9b}".repeat(1000));
+        let config = Config { user: user.parse().ok(), ..Config::parse(&[c"CAPSHIM_CAPS=none"]).unwrap() };
+        let group = format!("{}:x:5:\n", "\u{9b}".repeat(1000));
+        let accounts = Accounts::default().groups(&config, group.as_bytes()).unwrap();
+        let notes = plan(&config, &start, &accounts).unwrap().notes;
+        let warning = notes[0].to_string();
+        assert!(warning.is_ascii() && warning.len() < 1000, "{warning}");
+        assert!(warning.contains("CAPSHIM_USER=1001:\\xc2\\x9b"), "{warning}");
     }
 }
