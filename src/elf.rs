@@ -45,10 +45,14 @@ pub fn machine(head: &[u8]) -> Option<Machine> {
 
 /// The loader (PT_INTERP) of an ELF file.
 pub fn loader(path: &CStr) -> Option<Vec<u8>> {
+    loader_in(&sys::open(path).ok()?)
+}
+
+/// The same, from the opened file.
+pub fn loader_in(file: &impl FileExt) -> Option<Vec<u8>> {
     const PT_INTERP: u64 = 3;
     /// Longer paths are no paths (PATH_MAX).
     const LONGEST: usize = 4096;
-    let file = sys::open(path).ok()?;
     let mut header = [0; 64];
     file.read_at(&mut header, 0).ok()?;
     let wide = elf(&header)?[4] == 2;
