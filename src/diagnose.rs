@@ -232,7 +232,7 @@ pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal
         (Step::SetUid(uid), Errno::EINVAL) => unmapped(format!("uid {uid} is"), "uid_map", "--uidmap"),
         (Step::SetGid(gid), Errno::EINVAL) => unmapped(format!("gid {gid} is"), "gid_map", "--gidmap"),
         (Step::SetGroups(groups), Errno::EINVAL) => {
-            unmapped(format!("one of {} is", shown(listed(groups).as_bytes())), "gid_map", "--gidmap")
+            unmapped(format!("one of {} is", listed(groups)), "gid_map", "--gidmap")
         }
         (Step::SetGroups(_), Errno::EPERM) if denies_setgroups => {
             Refusal::new(Exit::NotGranted, format!("{call}: SETGID is held, but this user namespace denies setgroups"))

@@ -39,12 +39,16 @@ pub enum Why {
     GivenToRoot,
 }
 
+impl Why {
+    pub const ALL: [Why; 3] = [Why::Root, Why::GivenToRoot, Why::MaybeUnmapped];
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            Why::Root => "it is root's",
-            Why::MaybeUnmapped => "it may stand for a group that this user namespace does not map",
-            Why::GivenToRoot => "/etc/group or /etc/passwd gives it to root",
+            Why::Root => "as root's",
+            Why::MaybeUnmapped => "as it may stand for a group that this user namespace does not map",
+            Why::GivenToRoot => "as given to root by /etc/group or /etc/passwd",
         })
     }
 }

@@ -97,7 +97,6 @@ impl Expected {
         };
         compare("uid", Ids::all(self.uid).to_string(), now.uid.to_string());
         compare("gid", Ids::all(self.gid).to_string(), now.gid.to_string());
-        compare("the group list", listed(&self.groups), listed(&now.groups));
         for (what, set) in [
             ("permitted", now.permitted),
             ("effective", now.effective),
@@ -114,6 +113,14 @@ impl Expected {
             );
         }
         compare("no_new_privs", self.no_new_privs.to_string(), now.no_new_privs.to_string());
+        // Not as text, which is cut when long.
+        if self.groups != now.groups {
+            found.push(format!(
+                "the group list is {} and should be {}",
+                listed(&now.groups),
+                listed(&self.groups)
+            ));
+        }
         found
     }
 }
@@ -129,12 +136,12 @@ pub struct Plan {
     pub target: Person,
 }
 
-/// Ids and groups, listed for a message.
+/// Groups, listed for a message and cut when there are many.
 pub fn listed(groups: &[Gid]) -> String {
     if groups.is_empty() {
         return "none".into();
     }
-    groups.iter().map(Gid::to_string).collect::<Vec<_>>().join(", ")
+    shown(groups.iter().map(Gid::to_string).collect::<Vec<_>>().join(", ").as_bytes())
 }
 
 /// A start with changed ids is no container start: whoever started it chose the environment.
@@ -396,12 +403,15 @@ fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
         "uid {uid}, gid {gid}, groups {}, capabilities {caps}, no_new_privs {on}",
         listed(groups)
     )));
-    for Dropped { gid, why } in dropped {
-        let text = format!("left out group {gid}: {why}");
-        notes.push(match why {
-            Why::MaybeUnmapped => Note::Warning(text),
-            Why::Root | Why::GivenToRoot => Note::Info(text),
-        });
+    for why in Why::ALL {
+        let gids: Vec<Gid> =
+            dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.gid).collect();
+        let text = format!("left out of the groups, {why}: {}", listed(&gids));
+        match why {
+            _ if gids.is_empty() => {}
+            Why::MaybeUnmapped => notes.push(Note::Warning(text)),
+            Why::Root | Why::GivenToRoot => notes.push(Note::Info(text)),
+        }
     }
     if *gid == Gid::ROOT && *uid != Uid::ROOT {
         notes.push(Note::Info("the application's group is root's (gid 0)".into()));

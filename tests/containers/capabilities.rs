@@ -152,8 +152,8 @@ fn info_tells_what_was_granted_and_what_can_be_turned_into_root() {
     assert_eq!(
         output.stderr,
         "capshim: info: uid 1000, gid 1000, groups 29, 1000, 1001, 2000, capabilities NET_RAW, SYS_ADMIN, BPF, no_new_privs on\n\
-         capshim: info: left out group 0: it is root's\n\
-         capshim: info: left out group 6: /etc/group or /etc/passwd gives it to root\n\
+         capshim: info: left out of the groups, as root's: 0\n\
+         capshim: info: left out of the groups, as given to root by /etc/group or /etc/passwd: 6\n\
          capshim: info: can be turned into root in the container or on the node: SYS_ADMIN, BPF\n"
     );
 }

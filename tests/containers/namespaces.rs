@@ -54,7 +54,7 @@ fn an_inherited_group_that_is_not_mapped_is_left_out_and_never_kept() {
     output.holds(1000, 1000, "1000, 2000", "IPC_LOCK");
     assert_eq!(
         output.stderr,
-        "capshim: warning: left out group 65534: it may stand for a group that this user namespace does not map\n"
+        "capshim: warning: left out of the groups, as it may stand for a group that this user namespace does not map: 65534\n"
     );
     start("keep").run(&shim).refuses(
         78,
