@@ -36,8 +36,13 @@ pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<
 
 /// Executes the command in place of this process. Returns only if that failed.
 pub fn exec(_verified: Verified, found: Found, argv: &[&CStr], environment: &[&CStr]) -> Refusal {
-    let errno = sys::execve(&found.path, argv, environment);
-    explain(&found.path, errno)
+    match sys::execve(&found.path, argv, environment) {
+        Err(errno) => explain(&found.path, errno),
+        Ok(()) => Refusal::new(
+            Exit::System,
+            format!("execve({}) reported success but executed nothing", shown(found.path.to_bytes())),
+        ),
+    }
 }
 
 /// As execvp(3) searches, but for the empty entries of PATH.

@@ -297,14 +297,14 @@ pub fn may_execute(path: &CStr) -> Result<()> {
     }
 }
 
-/// execve(2). It returns only if it failed.
-pub fn execve(path: &CStr, argv: &[&CStr], environment: &[&CStr]) -> Errno {
+/// execve(2). It returns only if it failed, or if it was not made and its success is a lie.
+pub fn execve(path: &CStr, argv: &[&CStr], environment: &[&CStr]) -> Result<()> {
     let argv = pointers(argv);
     let environment = pointers(environment);
     // SAFETY: both arrays end in a null pointer and point to strings that end in NUL, all of
     // which outlive the call.
-    unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), environment.as_ptr()) };
-    Errno::last()
+    checked(unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), environment.as_ptr()) })
+        .map(drop)
 }
 
 fn pointers(strings: &[&CStr]) -> Vec<*const c_char> {
