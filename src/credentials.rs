@@ -83,6 +83,10 @@ pub struct OwnFile {
 /// Reads everything but the last two.
 pub fn read() -> Result<Credentials, Refusal> {
     let caps = sys::capget().map_err(failed("capget"))?;
+    // All 64 bits are what the buffers held before the call: it did not fill them.
+    if caps.permitted.bits() == u64::MAX {
+        return Err(Refusal::new(Exit::System, "capget reported success but gave no sets"));
+    }
     let (has_ambient, ambient) = ambient(caps.permitted & caps.inheritable)?;
     Ok(Credentials {
         uid: ids("getresuid", sys::getresuid())?,
