@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -296,7 +297,7 @@ impl Container {
     /// Starts the command in the container and waits for its end.
     pub fn run(mut self, command: &[&str]) -> Output {
         let stdin = self.stdin.take().map_or(Stdio::null(), Stdio::from);
-        output(self.runc(command).stdin(stdin))
+        Output::of(self.command(command).runc("run").stdin(stdin).output().expect("runc"))
     }
 
     /// The same through capshim.
@@ -304,12 +305,32 @@ impl Container {
         self.run(&[&["/capshim"], command].concat())
     }
 
-    /// The same with strace's log of every process in a file.
-    pub fn traced(mut self, log: &Path, command: &[&str]) -> Output {
-        let runc = self.runc(command);
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-s", "256", "-o"]).arg(log).arg(runc.get_program()).args(runc.get_args());
-        output(strace.stdin(Stdio::null()))
+    /// The same with strace attached as the host's root between runc's set-up and the
+    /// command, so that it sees, counts and tampers with what the container does and not with
+    /// what runc does. Returns strace's log too.
+    pub fn attached(mut self, strace: &[String], command: &[&str]) -> (Output, String) {
+        let (log, pid) = (self.folder.path().join("strace"), self.folder.path().join("pid"));
+        let mut create = self.command(command).runc("create");
+        create.arg("--pid-file").arg(&pid).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Its pipes are the container's: they end with the container, not with `runc create`.
+        let mut container = create.spawn().expect("runc create");
+        assert!(container.wait().expect("runc create").success());
+        let pid = fs::read_to_string(pid).expect("the container's process");
+
+        let mut attach = Command::new("timeout");
+        attach.args(["--kill-after=5", "60", "strace", "-f", "-s", "256", "-o"]).arg(&log).args(strace);
+        let mut strace = attach.args(["-p", &pid]).stderr(Stdio::piped()).spawn().expect("strace");
+        let mut said = BufReader::new(strace.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("strace's first line");
+        assert!(line.contains(" attached"), "{line}");
+        let started = self.runc("start").status().expect("runc start");
+        assert!(started.success() && strace.wait().expect("strace").success());
+
+        let mut output = Output::of(container.wait_with_output().expect("the container's output"));
+        let log = fs::read_to_string(log).expect("strace's log");
+        output.code = exit_code(&log, &pid);
+        (output, log)
     }
 
     /// Starts the command on a terminal and returns what it wrote there.
@@ -317,9 +338,10 @@ impl Container {
         self.config["process"]["terminal"] = json!(true);
         let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
         let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
-        let mut child =
-            self.runc(command).stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("runc");
-        drop(pty.slave);
+        let mut runc = self.command(command).runc("run");
+        let mut child = runc.stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("runc");
+        // The terminal ends with the container only if nobody else holds its other side.
+        drop((runc, pty.slave));
         let mut written = Vec::new();
         let mut master = fs::File::from(pty.master);
         // A terminal whose other side is closed reads as EIO.
@@ -340,13 +362,18 @@ impl Container {
         }
     }
 
-    fn runc(&mut self, command: &[&str]) -> Command {
+    /// The container's command is this.
+    fn command(&mut self, command: &[&str]) -> &Container {
         self.config["process"]["args"] = json!(command);
         fs::write(self.folder.path().join("config.json"), self.config.to_string()).expect("config.json");
+        self
+    }
+
+    fn runc(&self, verb: &str) -> Command {
         // A container that hangs fails its test and not the whole run.
         let mut runc = Command::new("timeout");
         runc.args(["--kill-after=5", "120", "runc", "--root"]).arg(self.folder.path().join("runc"));
-        runc.args(["run", "--bundle"]).arg(self.folder.path()).arg(&self.id);
+        runc.args([verb, &self.id]).current_dir(self.folder.path());
         runc
     }
 }
@@ -364,6 +391,15 @@ impl Drop for Container {
 }
 
 impl Output {
+    fn of(ended: std::process::Output) -> Output {
+        let text = |bytes| String::from_utf8(bytes).expect("text from the container");
+        Output {
+            code: ended.status.code().unwrap_or(-1),
+            stdout: text(ended.stdout),
+            stderr: text(ended.stderr),
+        }
+    }
+
     /// The lines `name: value` that /state prints.
     pub fn state(&self) -> BTreeMap<&str, &str> {
         let lines = self.stdout.lines();
@@ -417,15 +453,12 @@ impl Output {
     }
 }
 
-/// Runs to the end.
-fn output(command: &mut Command) -> Output {
-    let output = command.output().expect("runc");
-    let text = |bytes| String::from_utf8(bytes).expect("text from the container");
-    Output {
-        code: output.status.code().unwrap_or(-1),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
+/// How strace saw this process end: its exit status, or -1 after a signal.
+fn exit_code(log: &str, pid: &str) -> i32 {
+    let lines = log.lines().filter_map(|line| line.strip_prefix(pid)).map(str::trim_start);
+    let mut status =
+        lines.filter_map(|line| line.strip_prefix("+++ exited with ")?.strip_suffix(" +++")?.parse().ok());
+    status.next().unwrap_or(-1)
 }
 
 /// Everything below a folder, and the folder.

@@ -4,9 +4,11 @@
 //! scripts/test builds what these tests need and runs them.
 
 mod capabilities;
+mod case;
 mod commands;
 mod container;
 mod environment;
+mod faults;
 mod grants;
 mod groups;
 mod identity;
@@ -17,9 +19,11 @@ mod peers;
 mod peers_identity;
 mod peers_privileges;
 mod peers_table;
+mod points;
 mod readme;
 mod settings;
 mod starts;
 mod stdio;
+mod strace;
 mod targets;
 mod trace;

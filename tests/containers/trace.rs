@@ -3,31 +3,13 @@
 
 use crate::container::Container;
 use crate::needs_containers;
+use crate::strace;
 
 /// The calls that capshim makes, `name(arguments) = result` each, execve of the payload last.
 fn calls(container: Container) -> Vec<String> {
-    let log = tempfile::NamedTempFile::new().expect("a file");
-    let output = container.traced(log.path(), &["/capshim", "/state"]);
+    let (output, log) = container.attached(&[], &["/capshim", "/state"]);
     assert_eq!(output.code, 0, "{}", output.stderr);
-    let log = std::fs::read_to_string(log.path()).expect("strace's log");
-    let mut lines = log.lines();
-    let pid = lines
-        .find(|line| line.contains("execve(\"/capshim\""))
-        .and_then(|line| line.split(' ').next())
-        .expect("an exec of capshim");
-    // The first line is the end of that execve.
-    let ours = lines.filter_map(|line| line.strip_prefix(pid)).map(|line| line.trim_start().to_owned());
-    let ours =
-        ours.filter(|line| !line.starts_with("<...") && !line.starts_with("+++") && !line.starts_with("---"));
-    let mut found = Vec::new();
-    for call in ours {
-        let last = call.starts_with("execve(\"/state\"");
-        found.push(call);
-        if last {
-            return found;
-        }
-    }
-    panic!("no exec of the payload");
+    strace::calls_of_capshim(&log).into_iter().map(|call| call.line).collect()
 }
 
 fn lock() -> Container {
