@@ -81,7 +81,7 @@ pub struct Expected {
     pub groups: Vec<Gid>,
     /// Permitted, effective, inheritable and ambient.
     pub caps: CapSet,
-    /// `None` where it stays as it was, for want of SETPCAP.
+    /// `None` where it stays as it was, and nothing depends on it.
     pub bounding: Option<CapSet>,
     pub no_new_privs: bool,
 }
@@ -176,12 +176,13 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
     }
     let change = change(config, start, accounts, &mut notes)?;
     let request = request(config, start, &change, &mut notes)?;
+    // What a decision rests on is read back, too.
     let bounding = match start.permitted.contains(Cap::CAP_SETPCAP) {
         true => Some(known_bounding(start)? & request),
+        false if !config.no_new_privs => Some(known_bounding(start)?),
         false => None,
     };
-    if !config.no_new_privs {
-        let bounding = bounding.map_or_else(|| known_bounding(start), Ok)?;
+    if let Some(bounding) = bounding.filter(|_| !config.no_new_privs) {
         refuse_regain(change.uid, start, request, bounding)?;
     }
     let steps = steps(config, start, &change, request)?;

@@ -218,10 +218,6 @@ fn no_fault_in_a_root_start_without_no_new_privs_goes_unnoticed() {
         prepare: |container| container,
     }
     .holds(&[
-        // The bounding set is read for what a plan to stay root would need.
-        "first prctl(PR_CAPBSET_READ) CAP_SETGID",
-        "first prctl(PR_CAPBSET_READ) CAP_SETUID",
-        "first prctl(PR_CAPBSET_READ) CAP_IPC_LOCK",
         // Effective is permitted already.
         "capset(effective = permitted = SETGID, SETUID, IPC_LOCK)",
         // The application cannot open its streams again; its credentials are the same.
@@ -368,4 +364,29 @@ fn a_seccomp_filter_that_fails_or_fakes_a_step_ends_the_run() {
     ] {
         start.shim(&["/state"]).refuses_saying(71, said);
     }
+}
+
+#[test]
+fn a_bounding_set_that_hides_a_capability_from_a_root_that_stays_is_found_out() {
+    needs_containers!();
+    let start = || {
+        let granted = ["IPC_LOCK", "NET_RAW"];
+        let settings =
+            [("CAPSHIM_USER", "root"), ("CAPSHIM_CAPS", "ipc_lock"), ("CAPSHIM_NO_NEW_PRIVS", "0")];
+        settings
+            .iter()
+            .fold(Container::root().capabilities(&granted), |start, (name, value)| start.env(name, value))
+    };
+    let strace = |words: &str| ["-e", "trace=prctl", "-e", words].map(str::to_owned);
+    let (honest, log) = start().attached(&strace("signal=none"), &["/capshim", "/state"]);
+    honest.refuses_saying(78, "would give root the whole bounding set at exec");
+    // strace counts each process's calls by themselves.
+    let asks = log.lines().find(|line| line.contains("PR_CAPBSET_READ, CAP_NET_RAW")).expect("the question");
+    let pid = asks.split(' ').next().expect("a process");
+    let number =
+        log.lines().filter(|line| line.starts_with(pid)).position(|line| line == asks).expect("the question")
+            + 1;
+    let (output, _) =
+        start().attached(&strace(&format!("inject=prctl:retval=0:when={number}")), &["/capshim", "/state"]);
+    output.refuses_saying(71, "differ from the plan: bounding is NET_RAW, IPC_LOCK and should be IPC_LOCK");
 }
