@@ -281,6 +281,6 @@ mod tests {
             assert!(of_root(passwd, &group).contains(&6), "{passwd:?}");
         }
         assert_eq!(of_root("root:x:0:6::/root:", ""), [6]);
-        assert_eq!(of_root("app:x:1000:1000::/:", "app:x:1000:app"), []);
+        assert_eq!(of_root("app:x:1000:1000::/:", "app:x:1000:app"), Vec::<u32>::new());
     }
 }

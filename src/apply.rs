@@ -15,8 +15,9 @@ use crate::capset::ThreadCaps;
 use crate::credentials::{self, Credentials};
 use crate::diagnose;
 use crate::error::{Note, Refusal};
+use crate::expected::Expected;
 use crate::identity::{Gid, Id};
-use crate::plan::{Expected, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::sys;
 
 /// The proof that this process's credentials equal the plan's. Only `apply` makes one, and

@@ -5,14 +5,15 @@
 //! program share them; it is no interface for others.
 //!
 //! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
-//! [`accounts`], [`groups`], [`file_caps`], [`environment`], [`plan`], [`outcome`],
-//! [`diagnose`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`]), changes
+//! [`accounts`], [`groups`], [`change`], [`plan`], [`expected`], [`file_caps`], [`outcome`],
+//! [`environment`], [`diagnose`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`]), changes
 //! ([`apply`]) or replaces ([`exec`]) this process; every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
 pub mod accounts;
 pub mod apply;
 pub mod capset;
+pub mod change;
 pub mod cli;
 pub mod config;
 pub mod credentials;
@@ -21,6 +22,7 @@ pub mod elf;
 pub mod environment;
 pub mod error;
 pub mod exec;
+pub mod expected;
 pub mod file_caps;
 pub mod groups;
 pub mod identity;

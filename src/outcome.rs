@@ -7,9 +7,9 @@ use crate::capset::CapSet;
 use crate::config;
 use crate::credentials::Securebits;
 use crate::error::{Exit, Refusal};
+use crate::expected::Expected;
 use crate::file_caps::{After, Before, Executable, FileCaps, Obstacle, after_exec};
 use crate::identity::{Gid, Uid};
-use crate::plan::Expected;
 
 /// What holds just before exec, when the plan has been performed and verified.
 pub fn before_exec(planned: &Expected, bounding: CapSet, securebits: Securebits) -> Before {

@@ -9,13 +9,15 @@ use std::fmt;
 
 use crate::accounts::Accounts;
 use crate::capset::{Cap, CapSet, ThreadCaps, name};
-use crate::config::{self, Config};
-use crate::credentials::{Credentials, Ids, Securebits};
+use crate::change::{Change, SWITCH, change};
+use crate::config::Config;
+use crate::credentials::{Credentials, Securebits};
 use crate::diagnose;
 use crate::environment::Person;
 use crate::error::{Exit, Note, Refusal, shown};
-use crate::groups::{self, Dropped, Groups, Why};
-use crate::identity::{self, Gid, Id, Uid};
+use crate::expected::Expected;
+use crate::groups::{Dropped, Why};
+use crate::identity::{Gid, Uid};
 
 /// One step: one system call, but for the stdio.
 ///
@@ -72,59 +74,6 @@ impl fmt::Display for Step {
     }
 }
 
-/// The credentials after the last step.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Expected {
-    pub uid: Uid,
-    pub gid: Gid,
-    /// Sorted, each once.
-    pub groups: Vec<Gid>,
-    /// Permitted, effective, inheritable and ambient.
-    pub caps: CapSet,
-    /// `None` where it stays as it was, and nothing depends on it.
-    pub bounding: Option<CapSet>,
-    pub no_new_privs: bool,
-}
-
-impl Expected {
-    /// What differs in the credentials read back, in words; empty if nothing does.
-    pub fn differences(&self, now: &Credentials) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut compare = |what: &str, plan: String, now: String| {
-            if plan != now {
-                found.push(format!("{what} is {now} and should be {plan}"));
-            }
-        };
-        compare("uid", Ids::all(self.uid).to_string(), now.uid.to_string());
-        compare("gid", Ids::all(self.gid).to_string(), now.gid.to_string());
-        for (what, set) in [
-            ("permitted", now.permitted),
-            ("effective", now.effective),
-            ("inheritable", now.inheritable),
-            ("ambient", now.ambient),
-        ] {
-            compare(what, self.caps.to_string(), set.to_string());
-        }
-        if let Some(bounding) = self.bounding {
-            compare(
-                "bounding",
-                bounding.to_string(),
-                now.bounding.map_or("not read".into(), |set| set.to_string()),
-            );
-        }
-        compare("no_new_privs", self.no_new_privs.to_string(), now.no_new_privs.to_string());
-        // Not as text, which is cut when long.
-        if self.groups != now.groups {
-            found.push(format!(
-                "the group list is {} and should be {}",
-                listed(&now.groups),
-                listed(&self.groups)
-            ));
-        }
-        found
-    }
-}
-
 /// What a run will do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -156,9 +105,6 @@ pub fn refuse_set_id(start: &Credentials) -> Result<(), Refusal> {
     )
     .hint("remove the bits from this program's file: chmod u-s,g-s; a start as root or file capabilities (=p) do what they were meant to do"))
 }
-
-/// What a switch from root to another user takes.
-const SWITCH: CapSet = CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
 
 /// Whether a step or a message depends on the bounding set and on this program's own file,
 /// which are read only then.
@@ -204,44 +150,6 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
         start: Person::new(start.uid.effective, accounts.start.as_ref()),
         target: Person::new(uid, target.as_ref()),
     })
-}
-
-/// How the ids change.
-struct Change {
-    uid: Uid,
-    gid: Gid,
-    groups: Groups,
-    /// From root to another user.
-    switches: bool,
-    sets_gid: bool,
-    sets_groups: bool,
-}
-
-impl Change {
-    /// The capabilities that the calls for it need.
-    fn means(&self) -> CapSet {
-        match (self.switches, self.sets_gid || self.sets_groups) {
-            (true, _) => SWITCH,
-            (false, true) => CapSet::of(&[Cap::CAP_SETGID]),
-            (false, false) => CapSet::EMPTY,
-        }
-    }
-}
-
-fn change(
-    config: &Config,
-    start: &Credentials,
-    accounts: &Accounts,
-    notes: &mut Vec<Note>,
-) -> Result<Change, Refusal> {
-    let (uid, gid) = who(config, start, accounts, notes)?;
-    let switches = start.uid.effective != uid;
-    let groups = groups::decide(config, start, accounts, gid, switches)?;
-    // A root that asks for 65534 may have another group that only reads as that.
-    let uncertain_gid = start.uid.effective == Uid::ROOT && gid.raw() == identity::OVERFLOW_ID;
-    let sets_gid = switches || start.gid != Ids::all(gid) || uncertain_gid;
-    let sets_groups = groups.list != start.groups || groups.uncertain;
-    Ok(Change { uid, gid, groups, switches, sets_gid, sets_groups })
 }
 
 /// The capabilities that the application gets: those required, and of the optional ones
@@ -338,38 +246,6 @@ fn steps(
     Ok(steps)
 }
 
-/// The uid and gid of the application.
-fn who(
-    config: &Config,
-    start: &Credentials,
-    accounts: &Accounts,
-    notes: &mut Vec<Note>,
-) -> Result<(Uid, Gid), Refusal> {
-    let (start_uid, start_gid) = (start.uid.effective, start.gid.effective);
-    let Some(spec) = &config.user else {
-        if start_uid == Uid::ROOT {
-            return Err(diagnose::no_user());
-        }
-        return Ok((start_uid, start_gid));
-    };
-    let asked = identity::resolve(spec, accounts)?;
-    if start_uid != Uid::ROOT {
-        if asked.uid != start_uid || asked.gid.is_some_and(|gid| gid != start_gid) {
-            notes.push(Note::Warning(format!(
-                "the runtime started this container as uid {start_uid} gid {start_gid}, which stands; {}={} is not used",
-                config::USER,
-                shown(spec.to_string().as_bytes())
-            )));
-        }
-        return Ok((start_uid, start_gid));
-    }
-    // The runtime's gid counts (runAsGroup), unless it is root's or may be an unmapped one.
-    let is_given = !accounts.is_roots(start_gid) && start_gid.raw() != identity::OVERFLOW_ID;
-    let given = is_given.then_some(start_gid);
-    let gid = asked.gid.or(given).ok_or_else(|| identity::no_gid(spec))?;
-    Ok((asked.uid, gid))
-}
-
 /// Without no_new_privs, an exec can give back what is in the bounding set: all of it to
 /// root, and to others what this program's own file carries, by running it again.
 fn refuse_regain(uid: Uid, start: &Credentials, request: CapSet, bounding: CapSet) -> Result<(), Refusal> {
@@ -428,6 +304,8 @@ fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::credentials::Ids;
+    use crate::identity::Id;
 
     #[test]
     fn a_user_that_does_not_count_is_shown_escaped_and_cut() {
