@@ -268,3 +268,22 @@ fn pod_field(caps: CapSet) -> String {
 fn flags(caps: CapSet) -> String {
     caps.names().map(|name| format!("--cap-add {name}")).collect::<Vec<_>>().join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Id;
+
+    #[test]
+    fn a_gid_that_is_not_mapped_is_named() {
+        // In a real start setgroups, whose list has the gid, comes first and fails.
+        let refusal = step_failed(&Step::SetGid(Gid::new(70000).unwrap()), Errno::EINVAL, false);
+        assert_eq!(refusal.exit, Exit::NotGranted);
+        assert!(
+            refusal.cause.ends_with(": gid 70000 is not mapped in this user namespace"),
+            "{}",
+            refusal.cause
+        );
+        assert!(refusal.hint.unwrap().contains("/proc/self/gid_map"));
+    }
+}

@@ -228,3 +228,15 @@ fn a_device_is_no_program() {
     needs_containers!();
     app().shim(&["/dev/null"]).refuses_saying(126, "cannot execute /dev/null: EACCES");
 }
+
+#[test]
+fn a_damaged_program_is_said_to_be_one() {
+    needs_containers!();
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(64, 0);
+    (program[16], program[18]) = (2, if cfg!(target_arch = "aarch64") { 183 } else { 62 });
+    app().file("/damaged", program).mode("/damaged", 0o755).shim(&["/damaged"]).refuses(
+        126,
+        "capshim: execve(/damaged): ENOEXEC: Exec format error: it is a damaged program file\n",
+    );
+}

@@ -285,3 +285,15 @@ capshim: hint: everything that it needs is held: a seccomp filter or security mo
         );
     }
 }
+
+#[test]
+fn a_call_that_fails_for_another_reason_is_named_with_its_errno() {
+    needs_containers!();
+    let start = || Container::root().env("CAPSHIM_USER", "app").no_new_privs();
+    // EAGAIN (11) and EIO (5).
+    start()
+        .deny("setresuid", 11)
+        .shim(&["/state"])
+        .refuses(71, "capshim: setresuid(1000, 1000, 1000): EAGAIN: Try again\n");
+    start().deny("getxattr", 5).shim(&["/state"]).refuses(71, "capshim: getxattr(/state): EIO: I/O error\n");
+}
