@@ -118,6 +118,9 @@ fn a_non_root_start_raises_what_the_runtime_made_ambient() {
     );
     start().env("CAPSHIM_CAPS", "ipc_lock").shim(&["/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
     start().env("CAPSHIM_CAPS", "none").shim(&["/state"]).is_exactly(1000, 1000, "none", "none");
+    // What was ambient came from no file, so there is none to take more from.
+    let off = start().env("CAPSHIM_CAPS", "ipc_lock").env("CAPSHIM_NO_NEW_PRIVS", "0").shim(&["/state"]);
+    assert_eq!((off.code, off.state()["permitted"], off.state()["no_new_privs"]), (0, "IPC_LOCK", "off"));
 }
 
 #[test]
