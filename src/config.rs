@@ -299,6 +299,7 @@ mod tests {
             ("app\n", "CAPSHIM_USER='app\\n' has a newline in it"),
             ("\"app\"", "CAPSHIM_USER='\"app\"' has quotes around it"),
             ("'app'", "CAPSHIM_USER=''app'' has quotes around it"),
+            ("app\"", "CAPSHIM_USER='app\"' has quotes around it"),
             ("[\"app\"]", "CAPSHIM_USER='[\"app\"]' is JSON"),
             ("$(APP)", "CAPSHIM_USER='$(APP)' is a variable that nothing expanded"),
             ("a\x1bpp", "CAPSHIM_USER='a\\x1bpp' has a control character in it"),

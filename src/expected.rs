@@ -60,3 +60,68 @@ impl Expected {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capset::Cap;
+    use crate::credentials::Securebits;
+    use crate::identity::Id;
+
+    type Change = fn(&mut Credentials);
+
+    fn same() -> (Expected, Credentials) {
+        let (uid, gid) = (Uid::new(1000).unwrap(), Gid::new(1000).unwrap());
+        let caps = CapSet::of(&[Cap::CAP_IPC_LOCK]);
+        let expected =
+            Expected { uid, gid, groups: vec![gid], caps, bounding: Some(caps), no_new_privs: true };
+        let now = Credentials {
+            uid: Ids::all(uid),
+            gid: Ids::all(gid),
+            groups: vec![gid],
+            permitted: caps,
+            effective: caps,
+            inheritable: caps,
+            ambient: caps,
+            no_new_privs: true,
+            securebits: Securebits::default(),
+            has_ambient: true,
+            bounding: Some(caps),
+            own_file: None,
+        };
+        (expected, now)
+    }
+
+    #[test]
+    fn what_equals_the_plan_does_not_differ() {
+        let (expected, now) = same();
+        assert_eq!(expected.differences(&now), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_thing_that_differs_is_found_by_itself() {
+        let (expected, now) = same();
+        let changes: [(&str, Change); 14] = [
+            ("uid", |now| now.uid.real = Uid::ROOT),
+            ("uid", |now| now.uid.effective = Uid::ROOT),
+            ("uid", |now| now.uid.saved = Uid::ROOT),
+            ("gid", |now| now.gid.real = Gid::ROOT),
+            ("gid", |now| now.gid.effective = Gid::ROOT),
+            ("gid", |now| now.gid.saved = Gid::ROOT),
+            ("the group list", |now| now.groups.push(Gid::ROOT)),
+            ("permitted", |now| now.permitted = CapSet::EMPTY),
+            ("effective", |now| now.effective = CapSet::EMPTY),
+            ("inheritable", |now| now.inheritable = CapSet::EMPTY),
+            ("ambient", |now| now.ambient = CapSet::EMPTY),
+            ("bounding", |now| now.bounding = Some(CapSet::EMPTY)),
+            ("bounding", |now| now.bounding = None),
+            ("no_new_privs", |now| now.no_new_privs = false),
+        ];
+        for (what, change) in changes {
+            let mut now = now.clone();
+            change(&mut now);
+            let found = expected.differences(&now);
+            assert!(found.len() == 1 && found[0].starts_with(&format!("{what} is ")), "{what}: {found:?}");
+        }
+    }
+}

@@ -297,3 +297,14 @@ fn a_call_that_fails_for_another_reason_is_named_with_its_errno() {
         .refuses(71, "capshim: setresuid(1000, 1000, 1000): EAGAIN: Try again\n");
     start().deny("getxattr", 5).shim(&["/state"]).refuses(71, "capshim: getxattr(/state): EIO: I/O error\n");
 }
+
+#[test]
+fn a_locked_keepcaps_matters_not_where_a_change_of_user_keeps_all() {
+    needs_containers!();
+    // SECBIT_KEEP_CAPS_LOCKED and SECBIT_NO_SETUID_FIXUP.
+    let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
+    let start =
+        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    let output = start.run(&["/launch", "--securebits", "36", "--", "/capshim", "/state"]);
+    output.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+}

@@ -322,3 +322,14 @@ fn no_new_privs_off_is_refused_in_a_root_start_too_where_the_shims_file_carries_
     let dropped = start("none").capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]).shim(&["/state"]);
     assert_eq!(dropped.state()["bounding"], "none");
 }
+
+#[test]
+fn a_gid_alone_that_differs_from_the_baked_in_user_is_warned_about() {
+    needs_containers!();
+    let output = Container::user(1000, 0).env("CAPSHIM_USER", "app").shim(&["/state"]);
+    output.holds(1000, 0, "none", "none");
+    assert_eq!(
+        output.stderr,
+        "capshim: warning: the runtime started this container as uid 1000 gid 0, which stands; CAPSHIM_USER=app is not used\n"
+    );
+}

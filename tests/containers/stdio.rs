@@ -97,3 +97,21 @@ fn a_stream_that_cannot_be_shared_is_a_warning() {
          the application may be unable to open /dev/stdout\n"
     );
 }
+
+#[test]
+fn a_pipe_that_is_not_roots_is_left_alone() {
+    needs_containers!();
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let script =
+        "chown 1001 /proc/self/fd/0 && exec /capshim /bin/sh -c \"stat -L -c '%a %u %g' /proc/self/fd/0\"";
+    let start = app().capabilities(&["CHOWN", "SETGID", "SETUID"]).stdin(reader);
+    let output = start.run(&["/bin/sh", "-c", script]);
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("600 1001 0\n", ""));
+}
+
+#[test]
+fn a_closed_stream_is_no_reason_for_a_warning() {
+    needs_containers!();
+    let output = app().run(&["/launch", "--close", "0", "--", "/capshim", "/state"]);
+    output.is_exactly(1000, 1000, "29, 1000, 1001", "none");
+}

@@ -263,3 +263,14 @@ fn an_attribute_that_the_kernel_calls_invalid_is_refused() {
         "",
     );
 }
+
+#[test]
+fn a_file_that_would_give_permitted_alone_is_refused() {
+    needs_containers!();
+    let start = lock()
+        .without_env("CAPSHIM_CAPS")
+        .env("CAPSHIM_NO_NEW_PRIVS", "0")
+        .file_caps("/state", "cap_net_raw=p");
+    let cause = "/state: its file capabilities would leave the application permitted NET_RAW and effective none, and CAPSHIM_CAPS asks for none";
+    refused(start, &["/state"], cause, "");
+}

@@ -1,7 +1,8 @@
 //! The plan against the kernel: random starts and settings. For each, the pure code says what
 //! the application will hold, or which refusal comes; then it is done for real, and the two
 //! are compared field by field. The rule for exec by itself is compared as well, with the
-//! command executed from the start directly: it is right about what it refuses, too.
+//! command executed from the start directly: it is right about what it refuses, too. And what
+//! the settings promise is checked on every application that ran without the program's code.
 //!
 //!     scripts/proof [CASES [SEED]]
 //!
@@ -11,6 +12,7 @@
 mod case;
 mod perform;
 mod predict;
+mod promise;
 mod world;
 
 use std::collections::BTreeMap;
@@ -108,7 +110,9 @@ fn compare(world: &World, case: &Case) -> (String, Option<String>) {
     };
     let difference =
         (!same(&predicted, &seen)).then(|| format!("predicted: {predicted:#?}\nseen: {seen:#?}"));
-    (kind, difference)
+    // The payload alone exits with 0.
+    let broken = (seen.code == 0).then(|| promise::broken(case, &seen.state())).flatten();
+    (kind, difference.or(broken))
 }
 
 fn same(predicted: &Prediction, seen: &Seen) -> bool {
