@@ -39,7 +39,7 @@ fn uid(case: &Case) -> Option<u32> {
         return Some(case.uid);
     }
     match case.user? {
-        "app" | "1000" | "app:web" | "1000:0" | "1000:70000" | "app:1000" => Some(1000),
+        "app" | "1000" | "1000:1000" | "app:web" | "1000:0" | "1000:70000" | "app:1000" => Some(1000),
         "4242" | "4242:4242" => Some(4242),
         "other" => Some(1001),
         "70000:70000" => Some(70000),
@@ -51,7 +51,7 @@ fn uid(case: &Case) -> Option<u32> {
 /// The gid that the setting or /etc/passwd writes, where it counts.
 fn gid(case: &Case) -> Option<&'static str> {
     match case.user.filter(|_| case.uid == 0)? {
-        "app" | "1000" | "app:1000" | "0:1000" => Some("1000"),
+        "app" | "1000" | "1000:1000" | "app:1000" | "0:1000" => Some("1000"),
         "app:web" => Some("1001"),
         "4242:4242" => Some("4242"),
         "70000:70000" | "1000:70000" => Some("70000"),
