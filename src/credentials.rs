@@ -71,6 +71,13 @@ pub struct Credentials {
     pub own_file: Option<OwnFile>,
 }
 
+impl Credentials {
+    /// What this program's own file permits; nothing where it was not read.
+    pub fn carried(&self) -> CapSet {
+        self.own_file.as_ref().and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted)
+    }
+}
+
 /// What this program's own file carries. The path is the one it was executed by, so that
 /// /proc need not be there.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -65,8 +65,7 @@ pub fn lacking(
 fn non_root_lacking(lacking: CapSet, ungranted: CapSet, required: CapSet, start: &Credentials) -> Refusal {
     let own = start.own_file.as_ref();
     let path = own.map_or("capshim".into(), |file| shown(&file.path));
-    let carried = own.and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted);
-    let carries = lacking.is_subset_of(carried);
+    let carries = lacking.is_subset_of(start.carried());
     let uid = start.uid.effective;
     if !ungranted.is_empty() {
         let also = match carries {

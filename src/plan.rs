@@ -259,9 +259,7 @@ fn refuse_regain(uid: Uid, start: &Credentials, request: CapSet, bounding: CapSe
     // Only its file can have given a non-root process what is permitted and not ambient.
     let given =
         if start.uid.effective == Uid::ROOT { CapSet::EMPTY } else { start.permitted - start.ambient };
-    let carried =
-        start.own_file.as_ref().and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted);
-    let more = ((given | carried) & bounding) - request;
+    let more = ((given | start.carried()) & bounding) - request;
     match more.is_empty() {
         true => Ok(()),
         false => Err(diagnose::file_would_regain(more)),

@@ -274,9 +274,12 @@ impl Container {
         self
     }
 
-    /// The raw `security.capability` attribute.
-    pub fn capability_attribute(self, path: &str, bytes: &[u8]) -> Container {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    /// File capabilities, below bit 32 and permitted, that belong to the user namespace with
+    /// this root: a `security.capability` attribute of revision 3.
+    pub fn file_caps_of_namespace(self, path: &str, root: u32, permitted: u32, effective: bool) -> Container {
+        let words = [0x0300_0000 | u32::from(effective), permitted, 0, 0, 0, root];
+        let bytes = words.iter().flat_map(|word| word.to_le_bytes());
+        let hex: String = bytes.map(|byte| format!("{byte:02x}")).collect();
         let script =
             "import os, sys; os.setxattr(sys.argv[1], 'security.capability', bytes.fromhex(sys.argv[2]))";
         let python = Command::new("python3")

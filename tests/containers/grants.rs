@@ -80,10 +80,8 @@ fn file_capabilities_on_a_nosuid_mount() {
 fn file_capabilities_that_belong_to_another_user_namespace() {
     needs_containers!();
     // The attribute that setcap -n writes: revision 3, for a namespace whose root is 100000.
-    let words: [u32; 6] = [0x0300_0000, 1 << 14, 0, 0, 0, 100_000];
-    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     says(
-        user().capabilities(&["IPC_LOCK"]).capability_attribute("/capshim", &attribute),
+        user().capabilities(&["IPC_LOCK"]).file_caps_of_namespace("/capshim", 100_000, 1 << 14, false),
         &["/capshim", "/state"],
         "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them: they belong to \
          another user namespace",

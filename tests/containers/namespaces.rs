@@ -92,13 +92,12 @@ fn a_namespace_that_denies_setgroups_is_told_apart_from_a_missing_capability() {
 fn staying_root_and_a_non_root_start_work_inside_too() {
     needs_containers!();
     inside("root").user_namespace(100_000, 65_536).shim(&["/state"]).is_exactly(0, 0, "none", "IPC_LOCK");
-    let words: [u32; 6] = [0x0300_0000, 1 << 14, 0, 0, 0, 100_000];
-    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     let start = Container::user(1000, 1000)
         .capabilities(&["IPC_LOCK"])
         .env("CAPSHIM_CAPS", "ipc_lock")
         .no_new_privs();
-    let start = start.user_namespace(100_000, 65_536).capability_attribute("/capshim", &attribute);
+    let start =
+        start.user_namespace(100_000, 65_536).file_caps_of_namespace("/capshim", 100_000, 1 << 14, false);
     start.shim(&["/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
 }
 

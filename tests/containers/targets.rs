@@ -158,15 +158,12 @@ fn file_capabilities_that_the_kernel_ignores_are_ignored() {
 #[test]
 fn file_capabilities_of_the_outer_namespace_are_ignored_inside_a_user_namespace() {
     needs_containers!();
-    // Revision 2 of the initial namespace, on a file system that is not the inner one's: its
-    // owner is not mapped to root inside, but the attribute still counts, as the kernel says.
-    let words: [u32; 6] = [0x0300_0001, 1 << 14, 0, 0, 0, 100_000];
-    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let inside = lock().user_namespace(100_000, 65_536).capability_attribute("/state", &attribute);
+    // Those of this namespace's own root count, those of one that has no id here do not.
+    let inside =
+        lock().user_namespace(100_000, 65_536).file_caps_of_namespace("/state", 100_000, 1 << 14, true);
     sets(inside, ["IPC_LOCK", "IPC_LOCK", "IPC_LOCK", "none"]);
-    let words: [u32; 6] = [0x0300_0001, 1 << 13, 0, 0, 0, 300_000];
-    let attribute: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    let foreign = lock().user_namespace(100_000, 65_536).capability_attribute("/state", &attribute);
+    let foreign =
+        lock().user_namespace(100_000, 65_536).file_caps_of_namespace("/state", 300_000, 1 << 13, true);
     foreign.shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
 }
 
@@ -175,12 +172,10 @@ fn file_capabilities_of_some_other_namespace_are_taken_to_count() {
     needs_containers!();
     // Revision 3, for a namespace whose root is 100000. Here they do not count; in a child of
     // that namespace they would, and from inside the two look alike.
-    let attribute = |caps: u32| -> Vec<u8> {
-        [0x0300_0001, caps, 0, 0, 0, 100_000].iter().flat_map(|word: &u32| word.to_le_bytes()).collect()
-    };
+    let start = |permitted: u32| lock().file_caps_of_namespace("/state", 100_000, permitted, true);
     let cause = "/state: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK";
-    refused(lock().capability_attribute("/state", &attribute(1 << 13)), &["/state"], cause, RAW);
-    sets(lock().capability_attribute("/state", &attribute(1 << 14)), ["IPC_LOCK"; 4]);
+    refused(start(1 << 13), &["/state"], cause, RAW);
+    sets(start(1 << 14), ["IPC_LOCK"; 4]);
 }
 
 #[test]
