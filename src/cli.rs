@@ -5,12 +5,25 @@
 
 use std::ffi::CStr;
 
-use crate::error::{Exit, Refusal, shown};
+use crate::capset::{Cap, CapSet, Request};
+use crate::error::{Complaint, Exit, Refusal, shown};
 
 /// What one invocation is to do. Arguments are bytes and are passed on unchanged.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action<'a> {
-    Run { command: &'a CStr, argv: &'a [&'a CStr] },
+    Run {
+        command: &'a CStr,
+        argv: &'a [&'a CStr],
+    },
+    /// Report, and say what a run would do; without a command, as far as that goes.
+    Check {
+        command: Option<&'a CStr>,
+    },
+    /// Copy this program, with these file capabilities if there are any.
+    Install {
+        path: &'a CStr,
+        file_caps: CapSet,
+    },
     Help,
     Version,
 }
@@ -27,14 +40,10 @@ pub fn parse<'a>(args: &'a [&'a CStr]) -> Result<Action<'a>, Refusal> {
     let argv = match args.first().map(|first| first.to_bytes()) {
         Some(b"--help") => return Ok(Action::Help),
         Some(b"--version") => return Ok(Action::Version),
+        Some(b"--check") => return check(&args[1..]),
+        Some(b"--install") => return install(&args[1..]),
         Some(b"--") => &args[1..],
-        Some(verb @ (b"--check" | b"--install")) => {
-            return Err(Refusal::new(Exit::Usage, format!("this version does not have {}", shown(verb))));
-        }
-        Some(option) if option.starts_with(b"-") => {
-            return Err(Refusal::new(Exit::Usage, format!("unknown option '{}'", shown(option)))
-                .hint("settings are environment variables, see capshim --help; a COMMAND that begins with - goes after --"));
-        }
+        Some(option) if option.starts_with(b"-") => return Err(unknown_option(option)),
         _ => args,
     };
     match argv.first() {
@@ -42,9 +51,87 @@ pub fn parse<'a>(args: &'a [&'a CStr]) -> Result<Action<'a>, Refusal> {
             "a pod's command: and a derived image's ENTRYPOINT discard the image's own: repeat the image's \
              ENTRYPOINT and CMD after capshim; docker image inspect -f '{{json .Config.Entrypoint}} {{json .Config.Cmd}}' IMAGE prints them",
         )),
-        Some(command) if command.is_empty() => Err(Refusal::new(Exit::Usage, "COMMAND is an empty word")
+        Some(command) => Ok(Action::Run { command: not_empty("COMMAND", command)?, argv }),
+    }
+}
+
+/// What follows `--check`.
+fn check<'a>(args: &[&'a CStr]) -> Result<Action<'a>, Refusal> {
+    let command = match args.first().map(|first| first.to_bytes()) {
+        Some(b"--") => args.get(1),
+        Some(option) if option.starts_with(b"-") => return Err(unknown_option(option)),
+        _ => args.first(),
+    };
+    let command = command.map(|command| not_empty("COMMAND", command)).transpose()?;
+    Ok(Action::Check { command })
+}
+
+/// What follows `--install`.
+fn install<'a>(args: &[&'a CStr]) -> Result<Action<'a>, Refusal> {
+    let usage = |cause: String| {
+        Refusal::new(Exit::Usage, cause).hint("capshim --install PATH [--file-caps LIST], as in: capshim --install /shim/capshim --file-caps ipc_lock")
+    };
+    let Some((path, options)) = args.split_first() else {
+        return Err(usage("no PATH to install to".to_owned()));
+    };
+    if path.to_bytes().starts_with(b"-") {
+        return Err(usage(format!("'{}' where --install takes a PATH", shown(path.to_bytes()))));
+    }
+    let file_caps = match options {
+        [] => CapSet::EMPTY,
+        [option, ..] if option.to_bytes() != b"--file-caps" => {
+            return Err(usage(format!("'{}' after PATH", shown(option.to_bytes()))));
+        }
+        [_] => return Err(usage("no LIST after --file-caps".to_owned())),
+        [_, list] => file_caps(list.to_bytes())?,
+        [_, _, more, ..] => return Err(usage(format!("'{}' after LIST", shown(more.to_bytes())))),
+    };
+    Ok(Action::Install { path: not_empty("PATH", path)?, file_caps })
+}
+
+/// The list of `--file-caps`: some capabilities, none of them one by which any user of the
+/// container would become root.
+fn file_caps(list: &[u8]) -> Result<CapSet, Refusal> {
+    const NEVER: CapSet = CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID, Cap::CAP_SETPCAP, Cap::CAP_SETFCAP]);
+    let refusal = |complaint: Complaint| Refusal {
+        exit: Exit::Usage,
+        cause: format!("--file-caps '{}' {}", shown(list), complaint.why),
+        hint: complaint.hint,
+    };
+    let text = std::str::from_utf8(list).map_err(|_| refusal(Complaint::new("is not UTF-8")))?;
+    let request: Request = text.parse().map_err(refusal)?;
+    if !request.optional.is_empty() {
+        return Err(refusal(
+            Complaint::new("marks a capability as optional")
+                .hint("write it without the question mark: where it is not granted, the file does no harm"),
+        ));
+    }
+    if request.required.is_empty() {
+        return Err(refusal(
+            Complaint::new("names no capability").hint("leave --file-caps out for a plain copy"),
+        ));
+    }
+    let never = request.required & NEVER;
+    if !never.is_empty() {
+        return Err(refusal(
+            Complaint::new(format!("has {never}, by which any user of the container would become root"))
+                .hint("list what the application needs; a start as root needs no file capabilities"),
+        ));
+    }
+    Ok(request.required)
+}
+
+fn unknown_option(option: &[u8]) -> Refusal {
+    Refusal::new(Exit::Usage, format!("unknown option '{}'", shown(option))).hint(
+        "settings are environment variables, see capshim --help; a COMMAND that begins with - goes after --",
+    )
+}
+
+fn not_empty<'a>(what: &str, word: &'a CStr) -> Result<&'a CStr, Refusal> {
+    match word.is_empty() {
+        true => Err(Refusal::new(Exit::Usage, format!("{what} is an empty word"))
             .hint("look for a variable or template before it that came out empty")),
-        Some(command) => Ok(Action::Run { command, argv }),
+        false => Ok(word),
     }
 }
 
@@ -82,10 +169,56 @@ mod tests {
             &[c"capshim", c"-h"],
             &[c"capshim", c"-"],
             &[c"capshim", c"--user=app", c"ls"],
-            &[c"capshim", c"--check"],
-            &[c"capshim", c"--install", c"/x"],
+            &[c"capshim", c"--check", c""],
+            &[c"capshim", c"--check", c"--", c""],
+            &[c"capshim", c"--check", c"--all"],
+            &[c"capshim", c"--install"],
+            &[c"capshim", c"--install", c""],
+            &[c"capshim", c"--install", c"--file-caps", c"ipc_lock"],
+            &[c"capshim", c"--install", c"/x", c"/y"],
+            &[c"capshim", c"--install", c"/x", c"--file-caps"],
+            &[c"capshim", c"--install", c"/x", c"--file-caps", c"ipc_lock", c"/y"],
         ] {
             assert_eq!(run(args), Err(64), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn a_check_takes_a_command_or_none() {
+        let check = |args: &[&CStr]| match parse(args) {
+            Ok(Action::Check { command }) => command.map(CStr::to_owned),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(check(&[c"capshim", c"--check"]), None);
+        assert_eq!(check(&[c"capshim", c"--check", c"--"]), None);
+        assert_eq!(check(&[c"capshim", c"--check", c"ls", c"-l"]).as_deref(), Some(c"ls"));
+        assert_eq!(check(&[c"capshim", c"--check", c"--", c"-ls"]).as_deref(), Some(c"-ls"));
+    }
+
+    #[test]
+    fn an_install_takes_a_path_and_capabilities_that_make_nobody_root() {
+        let install = |args: &[&CStr]| match parse(args) {
+            Ok(Action::Install { path, file_caps }) => Ok((path.to_owned(), file_caps)),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err((refusal.exit as u8, refusal.cause)),
+        };
+        let with = |list: &CStr| install(&[c"capshim", c"--install", c"/x", c"--file-caps", list]);
+        assert_eq!(install(&[c"capshim", c"--install", c"/x"]), Ok((c"/x".to_owned(), CapSet::EMPTY)));
+        let lock = CapSet::of(&[Cap::CAP_IPC_LOCK, Cap::CAP_NET_RAW]);
+        assert_eq!(with(c"IPC_LOCK, cap_net_raw"), Ok((c"/x".to_owned(), lock)));
+        for (list, why) in [
+            (c"", "has an empty part"),
+            (c"none", "names no capability"),
+            (c"ipc_lock?", "marks a capability as optional"),
+            (c"ipc_lock,setuid", "has SETUID, by which"),
+            (c"setgid", "has SETGID, by which"),
+            (c"setpcap", "has SETPCAP, by which"),
+            (c"setfcap", "has SETFCAP, by which"),
+            (c"all", "asks for all capabilities"),
+            (c"\xff", "is not UTF-8"),
+        ] {
+            let (exit, cause) = with(list).unwrap_err();
+            assert!(exit == 64 && cause.contains(why), "{list:?}: {cause}");
         }
     }
 

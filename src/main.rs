@@ -23,6 +23,8 @@ fn run(args: &[&CStr], environment: &[&CStr]) -> c_int {
     let result = match cli::parse(args) {
         Ok(Action::Help) => print(cli::HELP),
         Ok(Action::Version) => print(cli::VERSION),
+        Ok(Action::Check { .. }) => Err(Refusal::new(Exit::Usage, "this version does not have --check")),
+        Ok(Action::Install { .. }) => Err(Refusal::new(Exit::Usage, "this version does not have --install")),
         Ok(Action::Run { command, argv }) => start(command, argv, environment).map(|never| match never {}),
         Err(refusal) => Err(refusal),
     };
