@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::CStr;
+use std::fmt;
 use std::str::{self, FromStr};
 
 use crate::capset::Request;
@@ -42,6 +43,16 @@ pub enum Log {
     Quiet,
     Warn,
     Info,
+}
+
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Log::Quiet => "quiet",
+            Log::Warn => "warn",
+            Log::Info => "info",
+        })
+    }
 }
 
 impl Config {

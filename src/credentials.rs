@@ -50,6 +50,22 @@ impl Securebits {
     }
 }
 
+/// As in `NOROOT, NOROOT_LOCKED`, or `none`.
+impl fmt::Display for Securebits {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        const NAMES: [&str; 4] = ["NOROOT", "NO_SETUID_FIXUP", "KEEP_CAPS", "NO_CAP_AMBIENT_RAISE"];
+        // Each bit has its lock beside it.
+        let names = (0..32).filter(|bit| self.has(1 << bit)).map(|bit| match (NAMES.get(bit / 2), bit % 2) {
+            (Some(name), 0) => (*name).to_owned(),
+            (Some(name), _) => format!("{name}_LOCKED"),
+            (None, _) => format!("bit {bit}"),
+        });
+        let names: Vec<String> = names.collect();
+        f.write_str(if names.is_empty() { "none" } else { "" })?;
+        f.write_str(&names.join(", "))
+    }
+}
+
 /// The credentials of this process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Credentials {

@@ -203,10 +203,16 @@ pub fn keepcaps_locked(request: CapSet, securebits: Securebits) -> Refusal {
 pub fn root_would_regain(more: CapSet, request: CapSet) -> Refusal {
     Refusal::new(
         Exit::Setting,
-        format!("{}='0' would give root the whole bounding set at exec, which has {more} beyond CAPSHIM_CAPS", config::NO_NEW_PRIVS),
+        format!(
+            "{}='0' would give root the whole bounding set at exec, which has {more} beyond CAPSHIM_CAPS",
+            config::NO_NEW_PRIVS
+        ),
     )
-    .hint(format!("leave {} out; or grant no more than is asked for: Kubernetes: capabilities.drop: [\"ALL\"] and {}; Docker/Podman: --cap-drop ALL {}",
-        config::NO_NEW_PRIVS, pod_field(request), flags(request)))
+    .hint(format!(
+        "leave {} out; or grant no more than is asked for: {}",
+        config::NO_NEW_PRIVS,
+        grant_only(request)
+    ))
 }
 
 /// This program's file carries more than the request, and could be executed again.
@@ -257,6 +263,15 @@ fn grant(caps: CapSet) -> String {
         pod_field(caps),
         flags(caps)
     )
+}
+
+fn grant_only(caps: CapSet) -> String {
+    let (kubernetes, flag) =
+        ("Kubernetes: securityContext.capabilities.drop: [\"ALL\"]", "Docker/Podman: --cap-drop ALL");
+    match caps.is_empty() {
+        true => format!("{kubernetes}; {flag}"),
+        false => format!("{kubernetes} and {}; {flag} {}", pod_field(caps), flags(caps)),
+    }
 }
 
 fn pod_field(caps: CapSet) -> String {

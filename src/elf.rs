@@ -1,6 +1,6 @@
 //! As much of the ELF format as two messages need: which machine, and which loader (elf(5)).
 //!
-//! Only used to explain an exec that failed.
+//! Only used to explain an exec that failed or would fail.
 #![forbid(unsafe_code)]
 
 use std::ffi::CStr;
@@ -26,6 +26,16 @@ impl fmt::Display for Machine {
             243 => f.write_str("riscv"),
             number => write!(f, "machine {number}"),
         }
+    }
+}
+
+impl Machine {
+    /// Whether the kernel that runs this program may run one for that machine: the same, the
+    /// 32-bit one beside it, or unknown.
+    pub fn runs_here(self) -> bool {
+        let here = machine_of_this_program();
+        let beside = [(X86_64, Machine(3)), (AARCH64, Machine(40))];
+        here == self || here == Machine(0) || beside.contains(&(here, self))
     }
 }
 

@@ -12,10 +12,10 @@ use nix::sys::statvfs::FsFlags;
 
 use crate::apply::Verified;
 use crate::elf;
-use crate::error::{Exit, Note, Refusal, shown};
+use crate::error::{Exit, Refusal, shown};
 use crate::file_caps::{self, Head};
 use crate::sys;
-use crate::target::{self, Link};
+use crate::target::{self, Effect, Link};
 
 /// Docker's default, for an environment without PATH.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,15 +23,15 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 /// A command whose file was found and would leave the application what it is to have.
 #[derive(Debug)]
 pub struct Found {
-    path: CString,
-    pub notes: Vec<Note>,
+    pub path: CString,
+    pub effect: Effect,
 }
 
 /// Finds the command by PATH, and refuses it if its file would change the capabilities.
 pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<Found, Refusal> {
     let path = search(command, path)?;
-    let notes = target::judge(&path, verified)?;
-    Ok(Found { path, notes })
+    let effect = target::judge(&path, verified)?;
+    Ok(Found { path, effect })
 }
 
 /// Executes the command in place of this process. Returns only if that failed.
@@ -43,6 +43,38 @@ pub fn exec(_verified: Verified, found: Found, argv: &[&CStr], environment: &[&C
             format!("execve({}) reported success but executed nothing", shown(found.path.to_bytes())),
         ),
     }
+}
+
+/// Why execve(2) would refuse the command, as far as its files tell: for a report, which must
+/// not execute it.
+pub fn foresee(found: &Found) -> Result<(), Refusal> {
+    let (scripts, last) = target::chain(&found.path);
+    let interpreters = scripts.iter().chain([&last]).skip(1);
+    let unusable = interpreters.filter_map(|link| executable(&link.path).err()).next();
+    let errno = match (unusable, file_caps::head(&last.head)) {
+        (Some(errno @ Errno::ENOENT), _) => errno,
+        (Some(_), _) => Errno::EACCES,
+        (None, Head::Script(_)) => Errno::ELOOP,
+        (None, Head::BadScript) => Errno::ENOEXEC,
+        (None, Head::Other) if last.head.is_empty() && !is_empty(&last.path) => return Ok(()),
+        (None, Head::Other) => match elf::machine(&last.head) {
+            Some(machine) if machine.runs_here() => match elf::loader(&last.path) {
+                Some(loader)
+                    if CString::new(loader.as_slice()).is_ok_and(|path| stat(path.as_c_str()).is_err()) =>
+                {
+                    Errno::ENOENT
+                }
+                _ => return Ok(()),
+            },
+            _ => Errno::ENOEXEC,
+        },
+    };
+    Err(explain(&found.path, errno))
+}
+
+/// A file that cannot be read may be anything.
+fn is_empty(path: &CStr) -> bool {
+    stat(path).is_ok_and(|status| status.st_size == 0)
 }
 
 /// As execvp(3) searches, but for the empty entries of PATH.

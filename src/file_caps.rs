@@ -5,6 +5,8 @@
 //! that the application never gets more rests on no_new_privs and the bounding set.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use crate::capset::CapSet;
 use crate::credentials::Securebits;
 use crate::identity::{Gid, Uid};
@@ -15,6 +17,20 @@ pub struct FileCaps {
     pub permitted: CapSet,
     pub inheritable: CapSet,
     pub effective: bool,
+    /// They belong to the root of a user namespace that may not be this one.
+    pub foreign: bool,
+}
+
+/// As setcap(8) and getcap(8) have it, `IPC_LOCK=ep`.
+impl fmt::Display for FileCaps {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let effective = if self.effective { "e" } else { "" };
+        match (self.permitted, self.inheritable) {
+            (permitted, CapSet::EMPTY) => write!(f, "{permitted}={effective}p"),
+            (CapSet::EMPTY, inheritable) => write!(f, "{inheritable}={effective}i"),
+            (permitted, inheritable) => write!(f, "{permitted}={effective}p, {inheritable}={effective}i"),
+        }
+    }
 }
 
 /// An attribute that the kernel refuses to execute, with EINVAL.
@@ -25,10 +41,10 @@ impl FileCaps {
     /// Reads the attribute as getxattr(2) hands it out: revision 2, or revision 3 with the
     /// uid of the user namespace's root that it belongs to.
     ///
-    /// That uid is passed over. 0 would be this namespace's root; another one is the root of
-    /// some other namespace, for whose descendants the attribute counts too. Whether this is
-    /// one cannot be told from inside, so it is taken to count, and a program is refused
-    /// rather than run with less than was asked.
+    /// 0 would be this namespace's root; another one is the root of some other namespace, for
+    /// whose descendants the attribute counts too. Whether this is one cannot be told from
+    /// inside, so it is taken to count, and a program is refused rather than run with less
+    /// than was asked.
     pub fn parse(xattr: &[u8]) -> Result<FileCaps, Malformed> {
         let word = |at: usize| {
             xattr
@@ -48,7 +64,12 @@ impl FileCaps {
             return Err(Malformed);
         };
         let set = |low: u32, high: u32| CapSet::from_bits(u64::from(high) << 32 | u64::from(low));
-        Ok(FileCaps { permitted: set(low, high), inheritable: set(low_i, high_i), effective: magic & 1 != 0 })
+        Ok(FileCaps {
+            permitted: set(low, high),
+            inheritable: set(low_i, high_i),
+            effective: magic & 1 != 0,
+            foreign: word(5).is_some_and(|root| root != 0),
+        })
     }
 }
 
@@ -191,16 +212,22 @@ mod tests {
     }
 
     fn with_caps(permitted: CapSet, inheritable: CapSet, effective: bool) -> Executable {
-        Executable { caps: Some(FileCaps { permitted, inheritable, effective }), ..Executable::default() }
+        Executable {
+            caps: Some(FileCaps { permitted, inheritable, effective, foreign: false }),
+            ..Executable::default()
+        }
     }
 
     #[test]
     fn both_revisions_that_the_kernel_hands_out_are_read() {
-        let caps =
-            FileCaps { permitted: CapSet::from_bits(1 << 40 | 1 << 14), inheritable: RAW, effective: false };
+        let caps = FileCaps {
+            permitted: CapSet::from_bits(1 << 40 | 1 << 14),
+            inheritable: RAW,
+            ..FileCaps::default()
+        };
         assert_eq!(FileCaps::parse(&xattr(0x0200_0000, &[1 << 14, 1 << 13, 1 << 8, 0])), Ok(caps));
         assert_eq!(FileCaps::parse(&xattr(0x0300_0000, &[1 << 14, 1 << 13, 1 << 8, 0, 0])), Ok(caps));
-        let effective = FileCaps { effective: true, ..caps };
+        let effective = FileCaps { effective: true, foreign: true, ..caps };
         assert_eq!(
             FileCaps::parse(&xattr(0x0300_0001, &[1 << 14, 1 << 13, 1 << 8, 0, 100_000])),
             Ok(effective)

@@ -114,6 +114,30 @@ pub fn decide(
     Ok(Groups { list, dropped, uncertain })
 }
 
+/// Where a group of the application's comes from.
+pub fn origin(group: Gid, gid: Gid, switches: bool, config: &Config, accounts: &Accounts) -> &'static str {
+    let listed = || match &config.groups {
+        GroupPolicy::List(list) => {
+            identity::resolve_groups(list, accounts).is_ok_and(|list| list.contains(&group))
+        }
+        _ => false,
+    };
+    let names_no_group = config.user.as_ref().is_some_and(|spec| spec.group.is_none());
+    if group == gid {
+        "the application's gid"
+    } else if listed() {
+        "listed by CAPSHIM_GROUPS"
+    } else if switches
+        && config.groups == GroupPolicy::Auto
+        && names_no_group
+        && accounts.of_target.contains(&group)
+    {
+        "the user is its member in /etc/group"
+    } else {
+        "from the runtime (fsGroup, supplementalGroups, --group-add, or the image's /etc/group)"
+    }
+}
+
 /// Why an inherited group is not passed on under `auto`. What is left is what the runtime
 /// added for this container (fsGroup, supplementalGroups, --group-add).
 fn reason_to_drop(group: Gid, accounts: &Accounts) -> Option<Why> {

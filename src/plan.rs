@@ -80,6 +80,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     pub expected: Expected,
     pub notes: Vec<Note>,
+    /// Inherited groups that the application does not get, under `auto`.
+    pub dropped: Vec<Dropped>,
     /// The starting user and the application's, for its environment.
     pub start: Person,
     pub target: Person,
@@ -147,6 +149,7 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
         steps,
         expected,
         notes,
+        dropped: groups.dropped,
         start: Person::new(start.uid.effective, accounts.start.as_ref()),
         target: Person::new(uid, target.as_ref()),
     })

@@ -187,6 +187,11 @@ pub fn securebits() -> Result<u32> {
     prctl(libc::PR_GET_SECUREBITS, 0, 0).map(|bits| bits as u32)
 }
 
+/// PR_GET_SECCOMP: 0 is off, 2 a filter.
+pub fn seccomp() -> Result<u32> {
+    prctl(libc::PR_GET_SECCOMP, 0, 0).map(|mode| mode as u32)
+}
+
 /// getresuid(2): real, effective, saved. The buffer begins with 4294967295, no valid id.
 pub fn getresuid() -> Result<[u32; 3]> {
     get_ids(libc::SYS_getresuid)
@@ -294,6 +299,37 @@ pub fn may_execute(path: &CStr) -> Result<()> {
                 .map(drop)
         }
         result => result.map(drop),
+    }
+}
+
+/// How a child ended (wait(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    Exited(c_int),
+    Signaled(c_int),
+}
+
+/// Runs this in a child, whose exit status is what it returns, and waits for it (fork(2),
+/// waitpid(2)).
+pub fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended> {
+    // SAFETY: this process has one thread, so the child may do what it could.
+    let child = match unsafe { libc::fork() } {
+        0 => {
+            let status = run();
+            // SAFETY: it ends the child without running what the parent registered for its own end.
+            unsafe { libc::_exit(status) }
+        }
+        child => checked(child.into())? as libc::pid_t,
+    };
+    let mut status = 0;
+    loop {
+        // SAFETY: writes one number.
+        match checked(unsafe { libc::waitpid(child, &mut status, 0) }.into()) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(_) if libc::WIFSIGNALED(status) => return Ok(Ended::Signaled(libc::WTERMSIG(status))),
+            Ok(_) => return Ok(Ended::Exited(libc::WEXITSTATUS(status))),
+        }
     }
 }
 

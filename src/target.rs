@@ -12,6 +12,7 @@ use nix::sys::stat::stat;
 use nix::sys::statvfs::FsFlags;
 
 use crate::apply::Verified;
+use crate::capset::CapSet;
 use crate::credentials;
 use crate::error::{Exit, Note, Refusal, shown};
 use crate::file_caps::{self, Executable, FileCaps, Head};
@@ -19,15 +20,39 @@ use crate::identity::{Gid, Id, Uid};
 use crate::outcome;
 use crate::sys;
 
+/// What the command's file does at exec. It leaves the sets as they are, ambient aside.
+#[derive(Debug)]
+pub struct Effect {
+    /// The file whose attributes count: the command's, or that of its last interpreter.
+    pub holder: CString,
+    pub caps: Option<FileCaps>,
+    /// What ambient is then.
+    pub ambient: CapSet,
+    /// The programs that it starts will not inherit these capabilities.
+    pub lost: CapSet,
+}
+
+impl Effect {
+    pub fn note(&self) -> Option<Note> {
+        let name = shown(self.holder.to_bytes());
+        (!self.lost.is_empty()).then(|| {
+            Note::Info(format!(
+                "{name} has file capabilities: the programs that it starts will not inherit {}",
+                self.lost
+            ))
+        })
+    }
+}
+
 /// Refuses a command whose file would leave the application with other credentials than it
 /// has now, with the remedy.
-pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
+pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
     let (_, Link { path: holder, .. }) = chain(path);
     let file = executable_facts(&holder)?;
-    if file == Executable::default() {
-        return Ok(Vec::new());
-    }
     let now = verified.credentials();
+    if file == Executable::default() {
+        return Ok(Effect { holder, caps: None, ambient: now.caps, lost: CapSet::EMPTY });
+    }
     // Only a file that carries some makes the bounding set count.
     let bounding = match (now.bounding, file.caps) {
         (Some(bounding), _) => bounding,
@@ -39,13 +64,8 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Vec<Note>, Refusal> {
     let granted = verified.start().bounding.unwrap_or(bounding);
     let after = outcome::judge(&before, &file, &name, granted)?;
     // What root's children hold comes from root's rule and not from ambient.
-    if after.ambient == now.caps || now.uid == Uid::ROOT {
-        return Ok(Vec::new());
-    }
-    Ok(vec![Note::Info(format!(
-        "{name} has file capabilities: the programs that it starts will not inherit {}",
-        now.caps
-    ))])
+    let lost = if now.uid == Uid::ROOT { CapSet::EMPTY } else { now.caps - after.ambient };
+    Ok(Effect { holder, caps: file.caps, ambient: after.ambient, lost })
 }
 
 /// One of the files that execve(2) opens, with its first bytes.

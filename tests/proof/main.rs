@@ -2,7 +2,8 @@
 //! the application will hold, or which refusal comes; then it is done for real, and the two
 //! are compared field by field. The rule for exec by itself is compared as well, with the
 //! command executed from the start directly: it is right about what it refuses, too. And what
-//! the settings promise is checked on every application that ran without the program's code.
+//! the settings promise is checked on every application that ran without the program's code;
+//! and `--check` says of every case what its run did.
 //!
 //!     scripts/proof [CASES [SEED]]
 //!
@@ -13,6 +14,7 @@ mod case;
 mod perform;
 mod predict;
 mod promise;
+mod verdict;
 mod world;
 
 use std::collections::BTreeMap;
@@ -112,7 +114,8 @@ fn compare(world: &World, case: &Case) -> (String, Option<String>) {
         (!same(&predicted, &seen)).then(|| format!("predicted: {predicted:#?}\nseen: {seen:#?}"));
     // The payload alone exits with 0.
     let broken = (seen.code == 0).then(|| promise::broken(case, &seen.state())).flatten();
-    (kind, difference.or(broken))
+    let verdict = verdict::differs(&seen, &perform::check(world, case));
+    (kind, difference.or(broken).or(verdict))
 }
 
 fn same(predicted: &Prediction, seen: &Seen) -> bool {

@@ -55,6 +55,12 @@ pub fn through_shim(world: &World, case: &Case) -> Seen {
     perform(world, case, &[format!("/shims/{}", case.shim), command(case)])
 }
 
+/// What `--check` says of that.
+pub fn check(world: &World, case: &Case) -> Seen {
+    let words = [format!("/shims/{}", case.shim), "--check".into(), "--".into(), command(case)];
+    perform(world, case, &words)
+}
+
 /// The target executed from the same start, without the shim.
 pub fn directly(world: &World, case: &Case) -> Seen {
     perform(world, case, &[command(case)])

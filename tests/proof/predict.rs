@@ -199,6 +199,7 @@ fn executable(case: &Case, file: &Attributes) -> Executable {
         permitted: CapSet::from_bits(caps.permitted),
         inheritable: CapSet::from_bits(caps.inheritable),
         effective: caps.effective,
+        foreign: caps.root.is_some_and(|root| !case.user_namespace || root != FIRST),
     });
     Executable {
         caps,

@@ -1,0 +1,112 @@
+//! `--check`: reports what this container was granted and what a run would do.
+//!
+//! The verdict comes from doing what a run does, in a child that ends instead of executing
+//! the command; nothing outside of that child changes.
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, c_int};
+use std::io::{self, IsTerminal, Read};
+
+use crate::apply;
+use crate::config::{self, Config};
+use crate::credentials;
+use crate::environment;
+use crate::error::{Exit, Note, Refusal};
+use crate::exec::{self, Found};
+use crate::layout::Layout;
+use crate::plan::Step;
+use crate::prepare::{Prepared, prepare};
+use crate::report::{self, Surroundings};
+use crate::sys::{self, Ended};
+
+/// Reports through `print`. The exit code is the one that a run would end with, or 0.
+pub fn check(
+    command: Option<&CStr>,
+    environment: &[&CStr],
+    print: impl Fn(&str) -> Result<(), Refusal>,
+) -> Result<c_int, Refusal> {
+    let wants_colour = environment::value(environment, b"NO_COLOR").is_none_or(<[u8]>::is_empty);
+    let mut to = Layout::new(wants_colour && io::stdout().is_terminal());
+    let mut start = credentials::read()?;
+    start.bounding = credentials::bounding().ok();
+    start.own_file = Some(credentials::own_file());
+    report::granted(&mut to, &start, &surroundings());
+
+    let settings = || {
+        environment.iter().map(|entry| config::split(entry)).filter(|(name, _)| name.starts_with(b"CAPSHIM_"))
+    };
+    let is_set = |setting: &str| settings().any(|(name, _)| name == setting.as_bytes());
+    if !environment.iter().any(|entry| config::is_setting(entry)) {
+        report::nothing_set(&mut to);
+        return print(&to.take()).map(|()| 0);
+    }
+    match Config::parse(environment) {
+        Ok(config) => report::settings(&mut to, &config, is_set),
+        Err(_) => report::raw_settings(&mut to, settings()),
+    }
+    let prepared = match prepare(start, environment) {
+        Ok(prepared) => prepared,
+        Err(refusal) => {
+            report::refused(&mut to, &refusal);
+            return print(&to.take()).map(|()| refusal.exit as c_int);
+        }
+    };
+    report::plan(&mut to, &prepared);
+    print(&to.take())?;
+
+    let ended = sys::in_child(|| attempt(&mut to, prepared, command, environment, &print));
+    match ended.map_err(|errno| Refusal::new(Exit::System, format!("fork: {errno}")))? {
+        Ended::Exited(status) => Ok(status),
+        Ended::Signaled(signal) => {
+            report::killed(&mut to, signal);
+            print(&to.take()).map(|()| 128 + signal)
+        }
+    }
+}
+
+/// Does what a run does, but for the stdio and exec, and reports what came of it.
+fn attempt(
+    to: &mut Layout,
+    prepared: Prepared,
+    command: Option<&CStr>,
+    environment: &[&CStr],
+    print: impl Fn(&str) -> Result<(), Refusal>,
+) -> c_int {
+    let Prepared { start, mut plan, .. } = prepared;
+    plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
+    let bounding = start.bounding;
+    let attempt = || -> Result<(Option<Found>, Vec<Note>), Refusal> {
+        let (verified, notes) = apply::apply(&plan, start)?;
+        let Some(command) = command else { return Ok((None, notes)) };
+        let environment = environment::for_application(environment, &plan.start, &plan.target);
+        let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
+        let found = exec::find(command, environment::value(&environment, b"PATH"), &verified)?;
+        exec::foresee(&found)?;
+        Ok((Some(found), notes))
+    };
+    let code = match attempt() {
+        Ok((found, notes)) => {
+            if let (Some(command), Some(found)) = (command, &found) {
+                report::command(to, command.to_bytes(), found);
+            }
+            let notes: Vec<Note> = plan.notes.iter().chain(&notes).cloned().collect();
+            report::starts(to, &plan.expected, bounding, found.as_ref(), &notes);
+            0
+        }
+        Err(refusal) => {
+            report::refused(to, &refusal);
+            refusal.exit as c_int
+        }
+    };
+    print(&to.take()).map_or_else(|refusal| refusal.exit as c_int, |()| code)
+}
+
+fn surroundings() -> Surroundings {
+    let mut map = String::new();
+    let read = sys::open(c"/proc/self/uid_map").map(|mut file| file.read_to_string(&mut map));
+    Surroundings {
+        seccomp: sys::seccomp(),
+        uid_map: matches!(read, Ok(Ok(_))).then_some(map),
+        denies_setgroups: credentials::denies_setgroups(),
+    }
+}

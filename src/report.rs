@@ -1,0 +1,300 @@
+//! The words of `--check`: what was granted, what was asked for, what a run would do.
+//!
+//! Pure: it words what was observed and decided elsewhere, and decides nothing itself.
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+
+use nix::errno::Errno;
+
+use crate::capset::{self, CapSet};
+use crate::config::{self, Config};
+use crate::credentials::{Credentials, Ids, OwnFile};
+use crate::error::{Note, Refusal, shown};
+use crate::exec::Found;
+use crate::expected::Expected;
+use crate::groups;
+use crate::identity::Gid;
+use crate::layout::{Layout, Paint};
+use crate::plan::{Plan, Step};
+use crate::prepare::Prepared;
+
+/// How many groups are listed.
+const MOST_GROUPS: usize = 64;
+
+/// What is told though nothing depends on it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Surroundings {
+    /// PR_GET_SECCOMP: 0 is off, 2 a filter.
+    pub seccomp: Result<u32, Errno>,
+    /// /proc/self/uid_map; `None` where it cannot be read.
+    pub uid_map: Option<String>,
+    pub denies_setgroups: bool,
+}
+
+/// What the runtime gave.
+pub fn granted(to: &mut Layout, start: &Credentials, surroundings: &Surroundings) {
+    let version = env!("CARGO_PKG_VERSION");
+    to.painted(
+        Paint::Bold,
+        &format!("capshim {version}: what this container was granted, and what a run would do"),
+    );
+    to.title("granted");
+    to.row("uid", ids(&start.uid));
+    to.row("gid", ids(&start.gid));
+    to.row("groups", all_groups(&start.groups));
+    to.row("permitted", start.permitted);
+    to.row("effective", unlike(start.permitted, start.effective));
+    to.row("inheritable", unlike(start.permitted, start.inheritable));
+    match start.has_ambient {
+        true => to.row("ambient", unlike(start.permitted, start.ambient)),
+        false => to.row("ambient", "this kernel or sandbox has no ambient capabilities"),
+    }
+    to.row(
+        "bounding",
+        start.bounding.map_or("cannot be read".to_owned(), |set| unlike(start.permitted, set)),
+    );
+    to.row("no_new_privs", if start.no_new_privs { "on" } else { "off" });
+    to.row("seccomp", seccomp(surroundings.seccomp));
+    to.row("securebits", start.securebits);
+    to.row("user namespace", user_namespace(surroundings));
+    to.row("this program", start.own_file.as_ref().map_or("unknown".to_owned(), own_file));
+}
+
+/// The settings as understood.
+pub fn settings(to: &mut Layout, config: &Config, is_set: impl Fn(&str) -> bool) {
+    to.title("settings");
+    let user = config.user.as_ref().map(|user| shown(user.to_string().as_bytes()));
+    for (name, value) in [
+        (config::USER, user.unwrap_or("the one that the runtime gave".to_owned())),
+        (config::CAPS, config.caps.to_string()),
+        (config::GROUPS, shown(config.groups.to_string().as_bytes())),
+        (config::NO_NEW_PRIVS, u8::from(config.no_new_privs).to_string()),
+        (config::LOG, config.log.to_string()),
+    ] {
+        to.row(name, if is_set(name) { value } else { value + " (default)" });
+    }
+}
+
+/// The settings where they are not understood.
+pub fn raw_settings<'a>(to: &mut Layout, entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+    to.title("settings, as they stand");
+    for (name, value) in entries {
+        to.row(shown(name), format!("'{}'", shown(value)));
+    }
+}
+
+/// What was decided.
+pub fn plan(to: &mut Layout, prepared: &Prepared) {
+    let Prepared { config, start, accounts, plan } = prepared;
+    to.title("groups of the application");
+    let expected = &plan.expected;
+    let switches = start.uid.effective != expected.uid;
+    let kept = expected
+        .groups
+        .iter()
+        .map(|group| (group, groups::origin(*group, expected.gid, switches, config, accounts).to_owned()));
+    let missing = start.groups.iter().filter(|group| expected.groups.binary_search(group).is_err());
+    let dropped = missing.map(|group| match plan.dropped.iter().find(|dropped| dropped.gid == *group) {
+        Some(dropped) => (group, format!("dropped, {}", dropped.why)),
+        None => (group, format!("dropped, as {} does not list it", config::GROUPS)),
+    });
+    if expected.groups.is_empty() && start.groups.is_empty() {
+        to.line("  none");
+    }
+    let mut rows = kept.chain(dropped);
+    for (group, why) in rows.by_ref().take(MOST_GROUPS) {
+        to.row(group, why);
+    }
+    match rows.count() {
+        0 => {}
+        more => to.row("and", format!("{more} more")),
+    }
+    steps(to, plan);
+}
+
+fn steps(to: &mut Layout, plan: &Plan) {
+    to.title("plan");
+    let mut number = 1;
+    // One line for all the drops, which are many and stand together.
+    for alike in plan.steps.chunk_by(|a, b| matches!((a, b), (Step::DropBounding(_), Step::DropBounding(_))))
+    {
+        match alike {
+            [step] => to.item(number, step),
+            [first, ..] => {
+                let names = alike.iter().filter_map(|step| match step {
+                    Step::DropBounding(cap) => Some(capset::name(*cap)),
+                    _ => None,
+                });
+                let names: Vec<String> = names.skip(1).collect();
+                to.item(
+                    format!("{number} to {}", number + alike.len() - 1),
+                    format!("{first}, and so {}", names.join(", ")),
+                );
+            }
+            [] => {}
+        }
+        number += alike.len();
+    }
+    to.item(number, "read everything back and compare");
+    to.item(number + 1, "find the command as this user, examine its file, execve");
+}
+
+/// The command, as the application's user finds it.
+pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
+    let (path, holder) = (found.path.to_bytes(), found.effect.holder.to_bytes());
+    to.title("command");
+    to.row(shown(name), shown(path));
+    if holder != path {
+        to.row("run by", shown(holder));
+    }
+    let lost = found.effect.lost;
+    let says = match &found.effect.caps {
+        None => "none, ambient stays".to_owned(),
+        Some(caps) if caps.foreign => {
+            format!("{caps} of another user namespace's root; if it counts here, ambient is cleared")
+        }
+        Some(caps) if lost.is_empty() => format!("{caps}; ambient is cleared"),
+        Some(caps) => {
+            format!("{caps}; ambient is cleared: the programs that it starts will not inherit {lost}")
+        }
+    };
+    to.row("file capabilities", says);
+    to.row("", "what it executes in turn is not looked at: --check -- /that/program does");
+}
+
+/// The application would start.
+pub fn starts(
+    to: &mut Layout,
+    expected: &Expected,
+    bounding: Option<CapSet>,
+    found: Option<&Found>,
+    notes: &[Note],
+) {
+    to.title("outcome");
+    to.painted(
+        Paint::Green,
+        match found {
+            Some(_) => "  the application would start, with",
+            None => "  an application would start, if it can be executed, with",
+        },
+    );
+    let caps = expected.caps;
+    to.row("uid", expected.uid);
+    to.row("gid", expected.gid);
+    to.row("groups", all_groups(&expected.groups));
+    to.row("permitted", caps);
+    to.row("effective", caps);
+    to.row("inheritable", caps);
+    let foreign = |found: &Found| found.effect.caps.is_some_and(|caps| caps.foreign);
+    match found {
+        Some(found) if foreign(found) => to.row("ambient", format!("{caps}, or none")),
+        Some(found) => to.row("ambient", found.effect.ambient),
+        None => to.row("ambient", caps),
+    }
+    let bounding = expected.bounding.or(bounding);
+    to.row("bounding", bounding.map_or("as granted".to_owned(), |set| set.to_string()));
+    to.row("no_new_privs", if expected.no_new_privs { "on" } else { "off" });
+    for note in notes {
+        match note {
+            Note::Warning(text) => to.row("warning", text),
+            // Said above, by itself.
+            Note::Info(text) if text.starts_with("uid ") || text.starts_with("left out ") => {}
+            Note::Info(text) => to.row("note", text),
+        }
+    }
+}
+
+/// It would not start, for this reason.
+pub fn refused(to: &mut Layout, refusal: &Refusal) {
+    to.title("outcome");
+    to.painted(Paint::Red, "  the application would not start");
+    to.line(&format!("  cause: {}", refusal.cause));
+    if let Some(hint) = &refusal.hint {
+        to.line(&format!("  hint:  {hint}"));
+    }
+    to.line(&format!("  exit code {}", refusal.exit as u8));
+}
+
+/// Nothing is asked for.
+pub fn nothing_set(to: &mut Layout) {
+    to.title("outcome");
+    to.line("  no CAPSHIM_ setting is there, so there is nothing to try; a run would be refused (78)");
+    to.line("  hint:  set CAPSHIM_USER and CAPSHIM_CAPS as the application needs them, and check again");
+}
+
+/// A signal ended the attempt.
+pub fn killed(to: &mut Layout, signal: i32) {
+    to.title("outcome");
+    to.painted(Paint::Red, &format!("  signal {signal} ended the attempt, and would end a run"));
+    if signal == libc::SIGSYS {
+        to.line("  hint:  a seccomp filter kills for one of the calls of the plan: try the runtime's default profile");
+    }
+    to.line(&format!("  exit code {}", 128 + signal));
+}
+
+/// A long list is not written out twice.
+fn unlike(permitted: CapSet, set: CapSet) -> String {
+    const LONG: usize = 12;
+    match set == permitted && set.numbers().count() > LONG {
+        true => "as permitted".to_owned(),
+        false => set.to_string(),
+    }
+}
+
+fn ids<T: Copy + PartialEq + Display>(ids: &Ids<T>) -> String {
+    match ids.real == ids.effective && ids.saved == ids.effective {
+        true => ids.effective.to_string(),
+        false => format!("{ids} (real/effective/saved)"),
+    }
+}
+
+fn all_groups(groups: &[Gid]) -> String {
+    let shown: Vec<String> = groups.iter().take(MOST_GROUPS).map(Gid::to_string).collect();
+    match groups.len() {
+        0 => "none".to_owned(),
+        count if count > MOST_GROUPS => format!("{} and {} more", shown.join(", "), count - MOST_GROUPS),
+        _ => shown.join(", "),
+    }
+}
+
+fn seccomp(mode: Result<u32, Errno>) -> String {
+    match mode {
+        Ok(0) => "off".to_owned(),
+        Ok(2) => "filter".to_owned(),
+        Ok(mode) => format!("mode {mode}"),
+        Err(errno) => format!("unknown, prctl(PR_GET_SECCOMP): {errno}"),
+    }
+}
+
+/// The map's lines are: first id inside, first id in the parent namespace, count
+/// (user_namespaces(7)).
+fn user_namespace(surroundings: &Surroundings) -> String {
+    let Some(map) = &surroundings.uid_map else {
+        return "unknown, /proc/self/uid_map cannot be read".to_owned();
+    };
+    let ranges = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let mut next = || numbers.next()?.ok();
+        Some((next()?, next()?, next()?))
+    });
+    let ranges: Vec<(u64, u64, u64)> = ranges.collect();
+    if ranges == [(0, 0, u32::MAX.into())] {
+        return "the initial one, or one that maps every id to itself".to_owned();
+    }
+    let words = ranges.iter().map(|(inside, outside, count)| {
+        let last = |first: &u64| first + count.saturating_sub(1);
+        format!("uid {inside} to {} is {outside} to {} in its parent", last(inside), last(outside))
+    });
+    let denies = if surroundings.denies_setgroups { "; setgroups is denied" } else { "" };
+    format!("its own: {}{denies}", words.collect::<Vec<_>>().join(", "))
+}
+
+fn own_file(file: &OwnFile) -> String {
+    let caps = match &file.caps {
+        None => "no file capabilities".to_owned(),
+        Some(caps) if file.nosuid => format!("{caps} on a nosuid mount, where it does not count"),
+        Some(caps) => caps.to_string(),
+    };
+    format!("{}: {caps}", shown(&file.path))
+}
