@@ -133,8 +133,10 @@ pub fn origin(group: Gid, gid: Gid, switches: bool, config: &Config, accounts: &
         && accounts.of_target.contains(&group)
     {
         "the user is its member in /etc/group"
+    } else if switches {
+        "from the runtime (fsGroup, supplementalGroups, --group-add)"
     } else {
-        "from the runtime (fsGroup, supplementalGroups, --group-add, or the image's /etc/group)"
+        "as the runtime gave it"
     }
 }
 

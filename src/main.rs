@@ -14,6 +14,7 @@ use capshim::config::Log;
 use capshim::error::{Exit, Note, Refusal};
 use capshim::prepare::{Prepared, prepare};
 use capshim::{apply, check, credentials, environment, exec};
+use nix::errno::Errno;
 
 capshim::c_main!(run);
 
@@ -61,5 +62,8 @@ fn say(message: impl Display) {
 fn print(text: &str) -> Result<(), Refusal> {
     let mut stdout = io::stdout();
     let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|error| Refusal::new(Exit::System, format!("write(standard output): {error}")))
+    written.map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        Refusal::new(Exit::System, format!("write(standard output): {errno}"))
+    })
 }

@@ -235,7 +235,8 @@ fn a_damaged_program_is_said_to_be_one() {
     let mut program = b"\x7fELF\x02\x01\x01".to_vec();
     program.resize(64, 0);
     (program[16], program[18]) = (2, if cfg!(target_arch = "aarch64") { 183 } else { 62 });
-    app().file("/damaged", program).mode("/damaged", 0o755).shim(&["/damaged"]).refuses(
+    // Only exec itself finds that.
+    app().file("/damaged", program).mode("/damaged", 0o755).run(&["/capshim", "/damaged"]).refuses(
         126,
         "capshim: execve(/damaged): ENOEXEC: Exec format error: it is a damaged program file\n",
     );

@@ -211,6 +211,12 @@ impl Container {
         )
     }
 
+    /// An option of prctl(2) that ends the process.
+    pub fn kill_prctl(self, option: i32) -> Container {
+        let argument = json!({ "index": 0, "value": option, "op": "SCMP_CMP_EQ" });
+        self.seccomp(json!({ "names": ["prctl"], "action": "SCMP_ACT_KILL_PROCESS", "args": [argument] }))
+    }
+
     fn seccomp(mut self, rule: Value) -> Container {
         self.config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule] });
         self
@@ -303,9 +309,13 @@ impl Container {
         Output::of(self.command(command).runc("run").stdin(stdin).output().expect("runc"))
     }
 
-    /// The same through capshim.
-    pub fn shim(self, command: &[&str]) -> Output {
-        self.run(&[&["/capshim"], command].concat())
+    /// The same through capshim, after a check that says the same.
+    pub fn shim(mut self, command: &[&str]) -> Output {
+        let check = [&["/capshim", "--check", "--"], command].concat();
+        let check = Output::of(self.command(&check).runc("run").stdin(Stdio::null()).output().expect("runc"));
+        let run = self.run(&[&["/capshim"], command].concat());
+        check.foretells(&run);
+        run
     }
 
     /// The same with strace attached as the host's root between runc's set-up and the
@@ -401,6 +411,34 @@ impl Output {
             stdout: text(ended.stdout),
             stderr: text(ended.stderr),
         }
+    }
+
+    /// The report of `--check`, and its exit code, say what the run did.
+    #[track_caller]
+    pub fn foretells(&self, run: &Output) {
+        let said = run.stderr.lines().filter_map(|line| line.strip_prefix("capshim: "));
+        let refusal: String = said
+            .filter(|line| !line.starts_with("warning: ") && !line.starts_with("info: "))
+            .map(|line| match line.strip_prefix("hint: ") {
+                Some(hint) => format!("  hint:  {hint}\n"),
+                None => format!("  cause: {line}\n"),
+            })
+            .collect();
+        let (code, end) = match refusal.is_empty() {
+            true => (0, String::new()),
+            false => (
+                run.code,
+                format!("\n  the application would not start\n{refusal}  exit code {}\n", run.code),
+            ),
+        };
+        assert!(
+            self.code == code && self.stdout.ends_with(&end) && self.stderr.is_empty(),
+            "{}\n{}\nthe run: {}\n{}",
+            self.stdout,
+            self.stderr,
+            run.code,
+            run.stderr
+        );
     }
 
     /// The lines `name: value` that /state prints.

@@ -5,6 +5,7 @@
 
 mod capabilities;
 mod case;
+mod check;
 mod commands;
 mod container;
 mod environment;

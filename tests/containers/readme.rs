@@ -36,3 +36,14 @@ fn the_refusal_is_as_shown() {
     let root = Container::root().env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
     assert_eq!(root.shim(&BOTH).stderr, block("one line of cure where there"));
 }
+
+#[test]
+fn the_report_is_as_shown() {
+    needs_containers!();
+    let start = Container::root().capabilities(&GRANTED).groups(&[0, 6, 2000]).no_new_privs();
+    let group = format!("{GROUP}disk:x:6:root\n");
+    let start = start.file("/etc/passwd", PASSWD).file("/etc/group", group).copy("/state", "/bin/my-server");
+    let start = start.env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    let output = start.run(&["/capshim", "--check", "my-server"]);
+    assert_eq!((output.stdout.as_str(), output.code), (block("<!-- check:"), 0));
+}

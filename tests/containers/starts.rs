@@ -200,7 +200,7 @@ fn root_without_no_new_privs_needs_a_bounding_set_that_equals_the_request() {
     root(&["IPC_LOCK", "NET_RAW"]).shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_NO_NEW_PRIVS='0' would give root the whole bounding set at exec, which has NET_RAW beyond CAPSHIM_CAPS\n\
-         capshim: hint: leave CAPSHIM_NO_NEW_PRIVS out; or grant no more than is asked for: Kubernetes: capabilities.drop: [\"ALL\"] \
+         capshim: hint: leave CAPSHIM_NO_NEW_PRIVS out; or grant no more than is asked for: Kubernetes: securityContext.capabilities.drop: [\"ALL\"] \
          and securityContext.capabilities.add: [\"IPC_LOCK\"]; Docker/Podman: --cap-drop ALL --cap-add IPC_LOCK\n",
     );
 }
@@ -297,7 +297,7 @@ fn a_gosu_style_script_prepares_as_root_and_ends_as_the_user() {
 #[test]
 fn a_second_capshim_inside_finds_no_settings_and_says_so() {
     needs_containers!();
-    lock().shim(&["/capshim", "/state"]).refuses(
+    lock().run(&["/capshim", "/capshim", "/state"]).refuses(
         78,
         "capshim: neither CAPSHIM_USER nor CAPSHIM_CAPS is set\n\
          capshim: hint: set CAPSHIM_USER=app (or uid:gid) and CAPSHIM_CAPS=ipc_lock (a list, or none) in the pod's env:, with \
