@@ -107,11 +107,17 @@ fn every_test_that_a_document_names_is_there() {
 
 #[test]
 fn links_and_commands_in_the_documents_lead_somewhere() {
-    for document in ["README.md", "docs/faults.md", "docs/peers.md"] {
-        let text = read(document);
-        let folder = root().join(document).parent().expect("a folder").to_owned();
+    for document in [files(".", ".md"), files("docs", ".md")].concat() {
+        let text = fs::read_to_string(&document).expect("a document");
+        let folder = document.parent().expect("a folder").to_owned();
+        let document = document.display();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            assert!(target.contains("://") || folder.join(target).exists(), "{document}: {target}");
+            let (path, section) = target.split_once('#').unwrap_or((target, ""));
+            assert!(target.contains("://") || folder.join(path).exists(), "{document}: {target}");
+            if path.ends_with(".md") && !section.is_empty() {
+                let linked = fs::read_to_string(folder.join(path)).expect("a document");
+                assert!(linked.lines().any(|line| anchor(line) == section), "{document}: {target}");
+            }
         }
         for script in text
             .split('`')
@@ -121,6 +127,12 @@ fn links_and_commands_in_the_documents_lead_somewhere() {
             assert!(root().join(script).exists(), "{document}: {script}");
         }
     }
+}
+
+/// The name by which a title is linked to.
+fn anchor(line: &str) -> String {
+    let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    title.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect()
 }
 
 #[test]

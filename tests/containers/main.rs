@@ -20,6 +20,7 @@ mod peers;
 mod peers_identity;
 mod peers_privileges;
 mod peers_table;
+mod picture;
 mod points;
 mod readme;
 mod settings;
