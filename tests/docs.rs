@@ -129,6 +129,25 @@ fn links_and_commands_in_the_documents_lead_somewhere() {
     }
 }
 
+#[test]
+fn messages_in_the_troubleshooting_guide_are_ones_that_tests_see() {
+    let sources = files("tests/containers", ".rs");
+    let code: String = sources.iter().map(|path| fs::read_to_string(path).expect("source")).collect();
+    // A long literal goes on after a backslash and the next line's indentation.
+    let lines: Vec<&str> = code.split("\\\n").collect();
+    let code = lines.iter().map(|line| line.trim_start()).collect::<String>();
+    let guide = read("docs/troubleshooting.md");
+    let section = guide.split("## What the 77s mean").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let messages: Vec<String> =
+        rows(section.expect("the section"), "`").into_iter().map(|row| row[0].clone()).collect();
+    assert!(messages.len() > 8, "{messages:?}");
+    for quoted in messages.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
+        for part in quoted.split("...").flat_map(|part| part.split(": X")).map(str::trim) {
+            assert!(code.contains(part), "no test sees: {part}");
+        }
+    }
+}
+
 /// The name by which a title is linked to.
 fn anchor(line: &str) -> String {
     let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
