@@ -4,6 +4,7 @@ use std::io::Write;
 
 use crate::container::{Container, Output};
 use crate::needs_containers;
+use crate::strace::{Fault, calls_of_capshim};
 
 /// No CHOWN, no FOWNER.
 fn app() -> Container {
@@ -96,6 +97,19 @@ fn a_stream_that_cannot_be_shared_is_a_warning() {
         "capshim: warning: fchown and fchmod of descriptors 0 to 2 for gid 1000: EPERM: Operation not permitted: \
          the application may be unable to open /dev/stdout\n"
     );
+}
+
+#[test]
+fn the_streams_after_one_that_cannot_be_shared_are_shared() {
+    needs_containers!();
+    let (_, log) = app().attached(&[], &["/capshim", "/state"]);
+    let calls = calls_of_capshim(&log);
+    let first = calls.iter().find(|call| call.name == "fchown").expect("a fchown");
+    assert!(first.line.starts_with("fchown(1, "), "{}", first.line);
+    let script = "stat -L -c '%g %a' /proc/self/fd/1 /proc/self/fd/2";
+    let (output, _) = app().attached(&first.inject(Fault::Eperm), &["/capshim", "/bin/sh", "-c", script]);
+    assert_eq!(output.stdout, "0 600\n1000 620\n", "{}", output.stderr);
+    assert!(output.stderr.starts_with("capshim: warning: fchown and fchmod"), "{}", output.stderr);
 }
 
 #[test]
