@@ -127,7 +127,7 @@ fn means_of_non_root_start(required: CapSet, path: &str, start: &Credentials) ->
 }
 
 /// As setcap(8) wants them.
-fn file_words(caps: CapSet) -> String {
+pub fn file_words(caps: CapSet) -> String {
     caps.names().map(|name| format!("cap_{}", name.to_lowercase())).collect::<Vec<_>>().join(",")
 }
 
@@ -252,8 +252,30 @@ pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal
 
 /// The credentials read back are not the planned ones.
 pub fn differs(differences: &[String]) -> Refusal {
-    Refusal::new(Exit::System, format!("the credentials read back differ from the plan: {}", differences.join("; ")))
-        .hint("a sandbox or seccomp filter may report success for calls that it does not make: try the node's default runtime and profile")
+    Refusal::new(
+        Exit::System,
+        format!("the credentials read back differ from the plan: {}", differences.join("; ")),
+    )
+    .hint(LIES)
+}
+
+/// A call that succeeded and changed nothing.
+pub const LIES: &str = "a sandbox or seccomp filter may report success for calls that it does not make: try the node's default runtime and profile";
+
+/// A start as root with these capabilities, for one that was started as this user.
+pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
+    let in_dockerfile = "in a Dockerfile: USER 0 before it";
+    match (uid == Uid::ROOT, caps.is_empty()) {
+        (true, _) => grant(caps),
+        (false, true) => {
+            format!("Kubernetes: securityContext.runAsUser: 0; Docker/Podman: --user 0; {in_dockerfile}")
+        }
+        (false, false) => format!(
+            "Kubernetes: securityContext.runAsUser: 0 and {}; Docker/Podman: --user 0 {}; {in_dockerfile}",
+            pod_field(caps),
+            flags(caps)
+        ),
+    }
 }
 
 fn grant(caps: CapSet) -> String {

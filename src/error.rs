@@ -4,7 +4,9 @@
 //! Pure: the words that depend on what was observed are chosen in `diagnose`.
 #![forbid(unsafe_code)]
 
-use std::fmt;
+use std::{fmt, io};
+
+use nix::errno::Errno;
 
 /// Exit codes, as documented in the README. The application's own come through unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +98,11 @@ impl fmt::Display for Note {
             Note::Info(text) => writeln!(f, "capshim: info: {text}"),
         }
     }
+}
+
+/// The errno of a failed call of std's; one that std itself found wrong has none.
+pub fn errno_of(error: &io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
 /// Bytes from outside, made fit for one line of a message: escaped, and cut when long.

@@ -37,7 +37,32 @@ impl fmt::Display for FileCaps {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed;
 
+/// VFS_CAP_REVISION_2 and _3 (linux/capability.h).
+const REVISION_2: u32 = 0x0200_0000;
+const REVISION_3: u32 = 0x0300_0000;
+
 impl FileCaps {
+    /// These and no others, for whoever executes the file to raise (`=p`): with the effective
+    /// bit, exec would fail where one of them was not granted.
+    pub const fn only_permitted(permitted: CapSet) -> FileCaps {
+        FileCaps { permitted, inheritable: CapSet::EMPTY, effective: false, foreign: false }
+    }
+
+    /// The attribute as setxattr(2) takes it, in revision 2. In a user namespace the kernel
+    /// makes revision 3 of it, with that namespace's root.
+    pub fn to_xattr(self) -> [u8; 20] {
+        let low = |set: CapSet| set.bits() as u32;
+        let high = |set: CapSet| (set.bits() >> 32) as u32;
+        let magic = REVISION_2 | u32::from(self.effective);
+        let words =
+            [magic, low(self.permitted), low(self.inheritable), high(self.permitted), high(self.inheritable)];
+        let mut bytes = [0; 20];
+        for (four, word) in bytes.chunks_exact_mut(4).zip(words) {
+            four.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+
     /// Reads the attribute as getxattr(2) hands it out: revision 2, or revision 3 with the
     /// uid of the user namespace's root that it belongs to.
     ///
@@ -53,8 +78,8 @@ impl FileCaps {
         };
         let magic = word(0).ok_or(Malformed)?;
         let length = match magic & 0xff00_0000 {
-            0x0200_0000 => 20,
-            0x0300_0000 => 24,
+            REVISION_2 => 20,
+            REVISION_3 => 24,
             _ => return Err(Malformed),
         };
         // Pairs of (permitted, inheritable), the low 32 bits first.
@@ -232,6 +257,23 @@ mod tests {
             FileCaps::parse(&xattr(0x0300_0001, &[1 << 14, 1 << 13, 1 << 8, 0, 100_000])),
             Ok(effective)
         );
+    }
+
+    #[test]
+    fn what_is_written_reads_back_the_same() {
+        for bits in [1, 1 << 14, 1 << 31, 1 << 32, 1 << 40 | 1 << 14, (1 << 41) - 1] {
+            let caps = FileCaps::only_permitted(CapSet::from_bits(bits));
+            assert_eq!(FileCaps::parse(&caps.to_xattr()), Ok(caps));
+            let all = FileCaps { inheritable: CapSet::from_bits(bits ^ u64::MAX), effective: true, ..caps };
+            assert_eq!(FileCaps::parse(&all.to_xattr()), Ok(all));
+        }
+    }
+
+    #[test]
+    fn permitted_alone_is_written_in_revision_2_without_the_effective_bit() {
+        let caps = FileCaps::only_permitted(CapSet::from_bits(1 << 40 | 1 << 14));
+        assert_eq!(caps.to_xattr().to_vec(), xattr(0x0200_0000, &[1 << 14, 0, 1 << 8, 0]));
+        assert_eq!(caps.to_string(), "IPC_LOCK, CHECKPOINT_RESTORE=p");
     }
 
     #[test]

@@ -6,8 +6,8 @@
 //!
 //! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
 //! [`accounts`], [`groups`], [`change`], [`plan`], [`expected`], [`file_caps`], [`outcome`],
-//! [`environment`], [`diagnose`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`]), changes
-//! ([`apply`]) or replaces ([`exec`]) this process; every unsafe line is in [`sys`].
+//! [`environment`], [`diagnose`], [`install_error`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`]), changes
+//! ([`apply`]) or replaces ([`exec`]) this process, or copies its program ([`install`]); every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
 pub mod accounts;
@@ -27,6 +27,8 @@ pub mod expected;
 pub mod file_caps;
 pub mod groups;
 pub mod identity;
+pub mod install;
+pub mod install_error;
 pub mod layout;
 pub mod outcome;
 pub mod plan;

@@ -13,7 +13,7 @@ use capshim::cli::{self, Action};
 use capshim::config::Log;
 use capshim::error::{Exit, Note, Refusal};
 use capshim::prepare::{Prepared, prepare};
-use capshim::{apply, check, credentials, environment, exec};
+use capshim::{apply, check, credentials, environment, exec, install};
 use nix::errno::Errno;
 
 capshim::c_main!(run);
@@ -23,7 +23,10 @@ fn run(args: &[&CStr], environment: &[&CStr]) -> c_int {
         Ok(Action::Help) => print(cli::HELP).map(|()| 0),
         Ok(Action::Version) => print(cli::VERSION).map(|()| 0),
         Ok(Action::Check { command }) => check::check(command, environment, print),
-        Ok(Action::Install { .. }) => Err(Refusal::new(Exit::Usage, "this version does not have --install")),
+        Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
+            installed.warnings.iter().for_each(say);
+            print(&installed.to_string()).map(|()| 0)
+        }),
         Ok(Action::Run { command, argv }) => start(command, argv, environment).map(|never| match never {}),
         Err(refusal) => Err(refusal),
     };

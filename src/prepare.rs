@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credentials::{self, Credentials};
-use crate::error::{Exit, Refusal};
+use crate::error::{Exit, Refusal, errno_of};
 use crate::plan::{self, Plan};
 use crate::sys;
 
@@ -40,12 +40,7 @@ pub fn prepare(mut start: Credentials, environment: &[&CStr]) -> Result<Prepared
 /// Reads /etc/passwd and /etc/group, once each.
 fn accounts(config: &Config, start: &Credentials) -> Result<Accounts, Refusal> {
     let failed = |path: &'static str| {
-        move |error: io::Error| {
-            Refusal::new(
-                Exit::System,
-                format!("read({path}): {}", Errno::from_raw(error.raw_os_error().unwrap_or(0))),
-            )
-        }
+        move |error: io::Error| Refusal::new(Exit::System, format!("read({path}): {}", errno_of(&error)))
     };
     let accounts = Accounts::users(start.uid.effective, config.user.as_ref(), open(c"/etc/passwd")?)
         .map_err(failed("/etc/passwd"))?;

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::fs::File;
-use std::os::fd::{BorrowedFd, FromRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -69,6 +69,19 @@ pub fn executed_path() -> &'static CStr {
         match libc::getauxval(libc::AT_EXECFN) {
             0 => c"",
             address => CStr::from_ptr(address as *const c_char),
+        }
+    }
+}
+
+/// A number that is another one in every run, and that others cannot guess (AT_RANDOM,
+/// getauxval(3)).
+pub fn random_number() -> u64 {
+    // SAFETY: getauxval takes a number; the address is 0 or that of 16 bytes, which the kernel
+    // put on the initial stack. libc makes use of the first half.
+    unsafe {
+        match libc::getauxval(libc::AT_RANDOM) {
+            0 => 0,
+            address => ptr::read_unaligned((address as *const u64).add(1)),
         }
     }
 }
@@ -247,19 +260,26 @@ pub fn setgroups(groups: &[u32]) -> Result<()> {
 /// The `security.capability` attribute of a file, symbolic links followed (getxattr(2));
 /// `None` where it has none or where none can be for this user namespace (EOVERFLOW).
 pub fn security_capability(path: &CStr) -> Result<Option<Vec<u8>>> {
+    // SAFETY: writes at most `length` bytes to `value`; the strings end in NUL.
+    attribute(|name, value, length| unsafe {
+        libc::syscall(libc::SYS_getxattr, path.as_ptr(), name.as_ptr(), value, length)
+    })
+}
+
+/// The same of an open file (fgetxattr(2)).
+pub fn security_capability_of(file: BorrowedFd) -> Result<Option<Vec<u8>>> {
+    // SAFETY: writes at most `length` bytes to `value`; the name ends in NUL.
+    attribute(|name, value, length| unsafe {
+        libc::syscall(libc::SYS_fgetxattr, file.as_raw_fd(), name.as_ptr(), value, length)
+    })
+}
+
+const SECURITY_CAPABILITY: &CStr = c"security.capability";
+
+fn attribute(get: impl FnOnce(&CStr, *mut u8, usize) -> c_long) -> Result<Option<Vec<u8>>> {
     // No revision of the attribute is longer than 24 bytes; a longer one is ERANGE.
     let mut value = vec![0u8; 64];
-    // SAFETY: writes at most `value.len()` bytes; the strings end in NUL.
-    let length = checked(unsafe {
-        libc::syscall(
-            libc::SYS_getxattr,
-            path.as_ptr(),
-            c"security.capability".as_ptr(),
-            value.as_mut_ptr(),
-            value.len(),
-        )
-    });
-    match length {
+    match checked(get(SECURITY_CAPABILITY, value.as_mut_ptr(), value.len())) {
         Ok(length) => {
             value.truncate(length as usize);
             Ok(Some(value))
@@ -267,6 +287,34 @@ pub fn security_capability(path: &CStr) -> Result<Option<Vec<u8>>> {
         Err(Errno::ENODATA | Errno::ENOTSUP | Errno::EOVERFLOW) => Ok(None),
         Err(errno) => Err(errno),
     }
+}
+
+/// Writes the `security.capability` attribute of an open file (fsetxattr(2)); needs SETFCAP
+/// effective.
+pub fn set_security_capability(file: BorrowedFd, value: &[u8]) -> Result<()> {
+    // SAFETY: reads `value.len()` bytes; the name ends in NUL.
+    checked(unsafe {
+        libc::syscall(
+            libc::SYS_fsetxattr,
+            file.as_raw_fd(),
+            SECURITY_CAPABILITY.as_ptr(),
+            value.as_ptr(),
+            value.len(),
+            0 as c_long,
+        )
+    })
+    .map(drop)
+}
+
+/// Blocks all signals that can be blocked, for the rest of this process (rt_sigprocmask(2)).
+pub fn block_signals() -> Result<()> {
+    let all = u64::MAX;
+    let nothing = ptr::null_mut::<u64>();
+    // SAFETY: reads one set of 8 bytes, which is the kernel's size of one, and writes none.
+    checked(unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &all, nothing, size_of::<u64>())
+    })
+    .map(drop)
 }
 
 /// Opens a file for reading, with no wait for the other side of a FIFO (open(2)).
