@@ -58,7 +58,7 @@ pub fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// A binary that scripts/build-static made.
-fn built(name: &str) -> PathBuf {
+pub fn built(name: &str) -> PathBuf {
     let folder = PathBuf::from(std::env::var_os("STATIC_DIR").expect("STATIC_DIR"));
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     if name == "capshim" { folder.join(name) } else { folder.join("examples").join(name) }
@@ -190,11 +190,28 @@ impl Container {
     }
 
     /// A folder of the image once more at another place.
-    pub fn bind(mut self, source: &str, destination: &str, options: &[&str]) -> Container {
-        fs::create_dir_all(self.path(destination)).expect("a folder");
-        let options = [&["bind"], options].concat();
-        let mount = json!({ "destination": destination, "type": "bind", "source": self.path(source), "options": options });
+    pub fn bind(self, source: &str, destination: &str, options: &[&str]) -> Container {
+        let source = self.path(source);
+        self.volume(&source, destination, options)
+    }
+
+    /// A folder of the host's, or one file of the host's where the image has one too.
+    pub fn volume(self, source: &Path, destination: &str, options: &[&str]) -> Container {
+        self.mount(destination, "bind", source, &[&["bind"], options].concat())
+    }
+
+    /// Another file system.
+    pub fn mount(mut self, destination: &str, kind: &str, source: &Path, options: &[&str]) -> Container {
+        if !self.path(destination).exists() {
+            fs::create_dir_all(self.path(destination)).expect("a folder");
+        }
+        let mount = json!({ "destination": destination, "type": kind, "source": source, "options": options });
         self.config["mounts"].as_array_mut().expect("mounts").push(mount);
+        self
+    }
+
+    pub fn read_only_root(mut self) -> Container {
+        self.config["root"]["readonly"] = json!(true);
         self
     }
 

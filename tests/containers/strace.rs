@@ -15,6 +15,14 @@ pub struct Call {
 
 /// The calls from the exec of /capshim to that of /state, the latter included.
 pub fn calls_of_capshim(log: &str) -> Vec<Call> {
+    let mut calls = calls_to_the_end(log);
+    let payload = calls.iter().position(|call| call.line.starts_with("execve(\"/state\""));
+    calls.truncate(payload.unwrap_or_else(|| panic!("no exec of the payload in:\n{log}")) + 1);
+    calls
+}
+
+/// The calls from the exec of /capshim to the end of its process.
+pub fn calls_to_the_end(log: &str) -> Vec<Call> {
     let start = log.lines().find(|line| line.contains(" execve(\"/capshim\"")).expect("an exec of capshim");
     let pid = start.split(' ').next().unwrap_or_default();
     let mut made = BTreeMap::new();
@@ -28,12 +36,9 @@ pub fn calls_of_capshim(log: &str) -> Vec<Call> {
         if ours {
             calls.push(Call { name: name.to_owned(), line: line.to_owned(), when: *when });
         }
-        if line.starts_with("execve(\"/state\"") {
-            return calls;
-        }
         ours |= line.starts_with("execve(\"/capshim\"");
     }
-    panic!("no exec of the payload in:\n{log}");
+    calls
 }
 
 fn is_name(word: &str) -> bool {
@@ -45,6 +50,8 @@ fn is_name(word: &str) -> bool {
 pub enum Fault {
     /// It is not made, and its result is EPERM.
     Eperm,
+    /// The same with EIO.
+    Eio,
     /// It is not made, and its result is 0.
     Lie,
     /// SIGTERM arrives at its entry.
@@ -56,6 +63,7 @@ impl Call {
     pub fn inject(&self, fault: Fault) -> [String; 2] {
         let what = match fault {
             Fault::Eperm => "error=EPERM",
+            Fault::Eio => "error=EIO",
             Fault::Lie => "retval=0",
             Fault::Signal => "signal=SIGTERM",
         };
