@@ -1,0 +1,144 @@
+//! A containerd of the tests' own, with the images, in namespaces of its own: whatever it
+//! starts and mounts ends with them, also if the test is killed.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::cri::Cri;
+use crate::images::{self, PAUSE, output};
+
+/// A machine as a kubelet sees it: a runtime's socket, and folders.
+pub struct Node {
+    folder: TempDir,
+    cri: Option<Cri>,
+    namespaces: Child,
+    /// The first process of the namespaces, by its number out here.
+    init: String,
+}
+
+/// The first process of the namespaces. The end of its standard input is the end of the node.
+/// The network is theirs, too: what tests bind on the "host" meets nobody's port.
+const INIT: &str = r#"
+read -r pid _ </proc/self/stat
+echo "$pid"
+mount -t proc proc /proc
+mount -t tmpfs run /run
+busybox ip link set lo up
+containerd --config "$1" >"$2" 2>&1 &
+cat >/dev/null
+"#;
+
+impl Node {
+    pub fn start() -> Node {
+        let folder = TempDir::with_prefix("capshim-node-").expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("config.toml"), configuration(&path("socket"))).expect("a file");
+        let ready = UnixDatagram::bind(path("ready")).expect("a socket");
+        ready.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+
+        let mut namespaces = Command::new("unshare");
+        namespaces.args(["--mount", "--net", "--pid", "--fork", "sh", "-c", INIT, "init"]);
+        namespaces.arg(path("config.toml")).arg(path("log")).env("NOTIFY_SOCKET", path("ready"));
+        let mut namespaces =
+            namespaces.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
+        let mut init = String::new();
+        BufReader::new(namespaces.stdout.take().expect("a pipe")).read_line(&mut init).expect("a number");
+        let mut node = Node { folder, cri: None, namespaces, init: init.trim().to_owned() };
+
+        // As to systemd: "READY=1" (sd_notify(3)).
+        if let Err(error) = ready.recv(&mut [0; 64]) {
+            panic!("containerd: {error}: {}", node.log());
+        }
+        node.cri = Some(Cri::connect(&node.path("socket")));
+        node.import();
+        node
+    }
+
+    pub fn cri(&self) -> &Cri {
+        self.cri.as_ref().expect("connected when started")
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What all that runs here is a child of, in every hierarchy of control groups.
+    pub fn cgroup(&self) -> String {
+        let name = self.folder.path().file_name().expect("a name");
+        format!("/{}", name.to_string_lossy())
+    }
+
+    /// Runs a program of this machine where containerd runs, so that a mount of it is seen there.
+    pub fn inside(&self, program: &str, arguments: &[&str]) {
+        let mut nsenter = Command::new("nsenter");
+        nsenter.args(["--target", &self.init, "--mount", program]).args(arguments);
+        output(nsenter.output().expect("nsenter"));
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn import(&self) {
+        let mut import = Command::new("ctr");
+        import.arg("--address").arg(self.path("socket")).args([
+            "--namespace",
+            "k8s.io",
+            "image",
+            "import",
+            "-",
+        ]);
+        let mut import = import.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("ctr");
+        import.stdin.take().expect("a pipe").write_all(images::archive()).expect("the images");
+        assert!(import.wait().expect("ctr").success(), "{}", self.log());
+        self.cri().wait_for_image(PAUSE);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.namespaces.stdin.take());
+        let _ = self.namespaces.wait();
+        remove_cgroups(&self.cgroup());
+    }
+}
+
+/// containerd's settings. /run is the namespace's own.
+fn configuration(socket: &Path) -> String {
+    let socket = socket.display();
+    format!(
+        r#"version = 2
+root = "/run/containerd-root"
+state = "/run/containerd"
+[grpc]
+address = "{socket}"
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "{PAUSE}"
+# A sandbox's oom_score_adj is lowered only where this machine's root may (SYS_RESOURCE).
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/run/none"
+conf_dir = "/run/none"
+"#
+    )
+}
+
+/// Nothing is left in them, and a control group without processes is removed like a folder.
+fn remove_cgroups(name: &str) {
+    let mut roots = vec![PathBuf::from("/sys/fs/cgroup")];
+    roots.extend(fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path()));
+    for root in roots {
+        let group = root.join(name.trim_start_matches('/'));
+        let inner = fs::read_dir(&group).into_iter().flatten().flatten();
+        for entry in inner.filter(|entry| entry.path().is_dir()) {
+            let _ = fs::remove_dir(entry.path());
+        }
+        let _ = fs::remove_dir(group);
+    }
+}

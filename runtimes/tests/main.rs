@@ -1,0 +1,36 @@
+//! capshim under container runtimes that have a daemon, started for the tests and stopped after
+//! them, from the files that users paste (`examples/`).
+//!
+//! scripts/runtimes installs and builds what these tests need and runs them.
+
+mod containerd;
+mod images;
+
+/// The same users and groups, and the same words for what a container left behind, as in the
+/// tests that start runc by themselves.
+#[allow(dead_code, unused_macros)]
+#[path = "../../tests/containers/container.rs"]
+mod container;
+
+/// Ends a test here, loudly, where these programs are missing; fails it where all tests must run.
+#[macro_export]
+macro_rules! needs {
+    ($($program:literal),+) => {
+        if let Err(missing) = $crate::available(&[$($program),+]) {
+            let missing = format!("NOT RUN, {missing}: scripts/runtimes installs and builds what is needed");
+            assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "{missing}");
+            eprintln!("{missing}");
+            return;
+        }
+    };
+}
+
+fn available(programs: &[&str]) -> Result<(), String> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return Err("not root".into());
+    }
+    if let Some(program) = programs.iter().find(|program| container::find(program).is_none()) {
+        return Err(format!("no {program}"));
+    }
+    std::env::var_os("STATIC_DIR").map(drop).ok_or("no STATIC_DIR with the static binaries".into())
+}
