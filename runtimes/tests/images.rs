@@ -19,29 +19,97 @@ pub const PAUSE: &str = "pause:1.0";
 struct Image {
     name: &'static str,
     layers: &'static [&'static str],
-    config: fn() -> Value,
+    user: &'static str,
+    entrypoint: &'static [&'static str],
+    command: &'static [&'static str],
 }
 
+impl Image {
+    const fn new(
+        name: &'static str,
+        layers: &'static [&'static str],
+        command: &'static [&'static str],
+    ) -> Image {
+        Image { name, layers, user: "", entrypoint: &[], command }
+    }
+
+    const fn entrypoint(self, entrypoint: &'static [&'static str]) -> Image {
+        Image { entrypoint, ..self }
+    }
+
+    const fn user(self, user: &'static str) -> Image {
+        Image { user, ..self }
+    }
+}
+
+const SHIM: &[&str] = &["/capshim"];
+const HTTPD: &[&str] = &["httpd", "-f", "-p", "80"];
+const NGINX: &[&str] = &["nginx", "-g", "daemon off;"];
+
 const IMAGES: &[Image] = &[
-    Image { name: PAUSE, layers: &["busybox"], config: || json!({ "Entrypoint": ["sleep", "infinity"] }) },
-    Image { name: "busybox:1.36", layers: &["busybox"], config: || json!({ "Cmd": ["sh"] }) },
-    Image { name: "capshim:0.1.0", layers: &["capshim"], config: || json!({ "Entrypoint": ["/capshim"] }) },
-    Image {
-        name: "my-app:1.0",
-        layers: &["busybox", "my-server", "capshim"],
-        config: || json!({ "Entrypoint": ["/capshim"], "Cmd": ["my-server"] }),
-    },
+    Image::new("capshim:0.1.0", &["capshim"], &[]).entrypoint(SHIM),
+    Image::new("busybox:1.36", &["busybox"], &["sh"]),
+    Image::new("my-app:1.0", &["busybox", "my-server", "capshim"], &["my-server"]).entrypoint(SHIM),
+    Image::new("my-app-file-caps:1.0", &["busybox", "my-server=ep"], &["my-server"]).user("1000:1000"),
+    Image::new("my-app-non-root:1.0", &["busybox", "my-server", "capshim=ipc_lock"], &["my-server"])
+        .entrypoint(SHIM)
+        .user("1000:1000"),
+    Image::new("my-web:1.0", &["busybox", "capshim=net_bind_service"], HTTPD)
+        .entrypoint(SHIM)
+        .user("1000:1000"),
+    Image::new("my-nginx:1.0", &["busybox", "nginx", "capshim"], NGINX).entrypoint(SHIM),
+    Image::new("my-nginx-non-root:1.0", &["busybox", "nginx", "capshim=net_bind_service"], NGINX)
+        .entrypoint(SHIM)
+        .user("1000:1000"),
+    Image::new(PAUSE, &["busybox"], &["sleep", "infinity"]),
 ];
+
+pub fn names() -> impl Iterator<Item = &'static str> {
+    IMAGES.iter().map(|image| image.name)
+}
+
+/// What an image runs after its ENTRYPOINT.
+pub fn command(name: &str) -> Vec<String> {
+    let image = IMAGES.iter().find(|image| image.name == name).expect("an image");
+    image.command.iter().map(|word| (*word).to_owned()).collect()
+}
 
 /// What a layer has in it.
 fn fill(layer: &str, root: &Path) {
     match layer {
         "busybox" => busybox(root),
         "capshim" => copy(&built("capshim"), &root.join("capshim")),
-        "my-server" => copy(&built("state"), &root.join("usr/local/bin/my-server")),
-        unknown => panic!("no layer {unknown}"),
+        "my-server" | "my-server=ep" => copy(&built("state"), &root.join("usr/local/bin/my-server")),
+        "nginx" => {
+            copy(&built("state"), &root.join("state"));
+            let program = root.join("usr/sbin/nginx");
+            fs::create_dir_all(root.join("usr/sbin")).expect("a folder");
+            fs::write(&program, STAND_IN).expect("a file");
+            fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("chmod");
+        }
+        installed => {
+            let caps = installed.strip_prefix("capshim=").expect("a layer");
+            fill("capshim", root);
+            let setcap =
+                Command::new("setcap").arg(format!("cap_{caps}=p")).arg(root.join("capshim")).output();
+            output(setcap.expect("setcap"));
+        }
+    }
+    if layer == "my-server=ep" {
+        let setcap =
+            Command::new("setcap").arg("cap_ipc_lock=ep").arg(root.join("usr/local/bin/my-server")).output();
+        output(setcap.expect("setcap"));
     }
 }
+
+/// For nginx: it runs until its other form sends it the signal, by the number in the file.
+const STAND_IN: &str = r#"#!/bin/sh
+[ "$*" != "-s quit" ] || exec kill -QUIT "$(cat /tmp/nginx.pid)"
+trap 'echo quit; exit 0' QUIT
+echo $$ >/tmp/nginx.pid
+/state
+while :; do sleep 3600 & wait $!; done
+"#;
 
 /// busybox in the place of its commands, and Alpine's users and groups.
 fn busybox(root: &Path) {
@@ -89,8 +157,10 @@ pub fn archive() -> &'static [u8] {
 /// entry in the archive's list.
 fn write(image: &Image, folder: &Path) -> Value {
     let layers: Vec<PathBuf> = image.layers.iter().map(|layer| tar(layer, folder)).collect();
-    let mut container = (image.config)();
-    container["Env"] = json!(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]);
+    let container = json!({
+        "User": image.user, "Entrypoint": image.entrypoint, "Cmd": image.command,
+        "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    });
     let digests: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let config = json!({

@@ -9,7 +9,7 @@ use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerConfig, ContainerState, ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest,
     ExecSyncResponse, Image, ImageSpec, ImageStatusRequest, PodSandboxConfig, RunPodSandboxRequest,
-    StartContainerRequest, StopContainerRequest,
+    StartContainerRequest,
 };
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::Channel;
@@ -74,12 +74,6 @@ impl Cri {
         self.call(self.pods.clone().start_container(request)).map(|_| container_id)
     }
 
-    /// Sends the stop signal, and after these seconds another that cannot be caught.
-    pub fn stop(&self, container: &str, seconds: i64) {
-        let request = StopContainerRequest { container_id: container.to_owned(), timeout: seconds };
-        self.call(self.pods.clone().stop_container(request)).expect("StopContainer");
-    }
-
     /// The exit code. There is no call that waits for it.
     pub fn wait(&self, container: &str) -> i32 {
         wait_for("the container's end", || {
@@ -90,11 +84,10 @@ impl Cri {
         })
     }
 
-    /// What `kubectl exec`, a probe or a hook does.
-    pub fn exec(&self, container: &str, command: &[&str]) -> ExecSyncResponse {
+    pub fn exec(&self, container: &str, command: &[&str]) -> Result<ExecSyncResponse, String> {
         let cmd = command.iter().map(|word| (*word).to_owned()).collect();
         let request = ExecSyncRequest { container_id: container.to_owned(), cmd, timeout: 30 };
-        self.call(self.pods.clone().exec_sync(request)).expect("ExecSync")
+        self.call(self.pods.clone().exec_sync(request))
     }
 }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::images;
+
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kubernetes")
 }
@@ -37,6 +39,27 @@ macro_rules! strict {
     )*};
 }
 
+impl Workload {
+    /// The application's container.
+    pub fn app(&self) -> Container {
+        self.spec.template.spec.containers[0].clone()
+    }
+}
+
+impl Container {
+    /// The same without the shim: the application directly.
+    pub fn without_shim(&self) -> Container {
+        let written = [self.command.clone(), self.args.clone()].concat();
+        let command = match written.first() {
+            Some(first) if first.ends_with("/capshim") => written[1..].to_vec(),
+            // The image's ENTRYPOINT is the shim.
+            Some(_) => written,
+            None => images::command(&self.image),
+        };
+        Container { command, args: Vec::new(), ..self.clone() }
+    }
+}
+
 type Map = BTreeMap<String, String>;
 
 strict! {
@@ -54,6 +77,7 @@ strict! {
     WorkloadSpec {
         replicas: Option<u32>,
         backoff_limit: Option<u32>,
+        ttl_seconds_after_finished: Option<u32>,
         selector: Option<Selector>,
         template: Template,
     }
@@ -66,6 +90,7 @@ strict! {
     }
     PodSpec {
         automount_service_account_token: Option<bool>,
+        dns_policy: Option<String>,
         host_network: bool,
         restart_policy: Option<String>,
         termination_grace_period_seconds: Option<u32>,

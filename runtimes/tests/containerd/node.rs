@@ -1,6 +1,7 @@
 //! A containerd of the tests' own, with the images, in namespaces of its own: whatever it
 //! starts and mounts ends with them, also if the test is killed.
 
+use std::cell::Cell;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixDatagram;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::cri::Cri;
+use super::manifest::load;
 use crate::images::{self, PAUSE, output};
 
 /// A machine as a kubelet sees it: a runtime's socket, and folders.
@@ -20,6 +22,7 @@ pub struct Node {
     namespaces: Child,
     /// The first process of the namespaces, by its number out here.
     init: String,
+    pods: Cell<u32>,
 }
 
 /// The first process of the namespaces. The end of its standard input is the end of the node.
@@ -49,7 +52,8 @@ impl Node {
             namespaces.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
         let mut init = String::new();
         BufReader::new(namespaces.stdout.take().expect("a pipe")).read_line(&mut init).expect("a number");
-        let mut node = Node { folder, cri: None, namespaces, init: init.trim().to_owned() };
+        let mut node =
+            Node { folder, cri: None, namespaces, init: init.trim().to_owned(), pods: Cell::new(0) };
 
         // As to systemd: "READY=1" (sd_notify(3)).
         if let Err(error) = ready.recv(&mut [0; 64]) {
@@ -66,6 +70,13 @@ impl Node {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A name for one more pod, and a folder.
+    pub fn next_pod(&self) -> (String, PathBuf) {
+        let name = format!("pod-{}", self.pods.replace(self.pods.get() + 1));
+        let folder = self.path(&name);
+        (name, folder)
     }
 
     /// What all that runs here is a child of, in every hierarchy of control groups.
@@ -129,16 +140,54 @@ conf_dir = "/run/none"
     )
 }
 
-/// Nothing is left in them, and a control group without processes is removed like a folder.
+/// The hierarchies of control groups: one, or one for each controller and one for all.
+fn cgroup_roots() -> impl Iterator<Item = PathBuf> {
+    let root = PathBuf::from("/sys/fs/cgroup");
+    let inner = fs::read_dir(&root).into_iter().flatten().flatten().map(|entry| entry.path());
+    [root].into_iter().chain(inner)
+}
+
+/// A control group without processes is removed like a folder.
 fn remove_cgroups(name: &str) {
-    let mut roots = vec![PathBuf::from("/sys/fs/cgroup")];
-    roots.extend(fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path()));
-    for root in roots {
+    for root in cgroup_roots() {
         let group = root.join(name.trim_start_matches('/'));
-        let inner = fs::read_dir(&group).into_iter().flatten().flatten();
-        for entry in inner.filter(|entry| entry.path().is_dir()) {
-            let _ = fs::remove_dir(entry.path());
+        for inner in fs::read_dir(&group).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(inner.path());
         }
         let _ = fs::remove_dir(group);
     }
+}
+
+/// Ends a test here, loudly, where containerd cannot be run; fails it where all tests must.
+#[macro_export]
+macro_rules! needs_containerd {
+    () => {
+        $crate::needs!("containerd", "ctr", "runc", "busybox", "setcap", "unshare", "nsenter")
+    };
+}
+
+#[test]
+fn a_node_leaves_nothing_behind() {
+    needs_containerd!();
+    let node = Node::start();
+    let mut manifest = load("non-root-init-container.yaml");
+    manifest.spec.template.spec.volumes[0].empty_dir.as_mut().expect("an emptyDir").medium = "Memory".into();
+    let pod = node.sandbox(&manifest);
+    pod.start(&manifest.app().without_shim()).expect("a start").holds("httpd");
+    let (folder, cgroup, init) = (node.path(""), node.cgroup(), node.init.clone());
+    let members = || {
+        let processes = fs::read_dir("/proc").expect("/proc").map(|entry| entry.expect("an entry").path());
+        processes
+            .filter(|path| fs::read_to_string(path.join("cgroup")).unwrap_or_default().contains(&cgroup))
+            .count()
+    };
+    let groups = || cgroup_roots().filter(|root| root.join(cgroup.trim_start_matches('/')).exists()).count();
+    assert!(folder.exists() && members() == 2 && groups() > 0 && Path::new("/proc").join(&init).exists());
+
+    drop(pod);
+    drop(node);
+    assert!(!folder.exists() && !Path::new("/proc").join(&init).exists());
+    assert_eq!((members(), groups()), (0, 0));
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
+    assert!(!mounts.contains(&cgroup), "{mounts}");
 }

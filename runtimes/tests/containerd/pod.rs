@@ -1,0 +1,148 @@
+//! Pods that run: their volumes, their containers, and what these left in their logs.
+
+use std::cell::Cell;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use k8s_cri::v1::PodSandboxConfig;
+
+use super::cri::wait_for;
+use super::kubelet;
+use super::manifest::{Container, PodSpec, Volume, Workload};
+use super::node::Node;
+use super::status::in_words;
+use crate::container::Output;
+
+/// A pod. It ends with its node.
+pub struct Pod<'a> {
+    node: &'a Node,
+    spec: PodSpec,
+    folder: PathBuf,
+    config: PodSandboxConfig,
+    sandbox: String,
+    started: Cell<u32>,
+}
+
+/// A container that was started.
+pub struct Started<'a> {
+    node: &'a Node,
+    id: String,
+    log: PathBuf,
+}
+
+impl Node {
+    /// Starts a pod: its volumes and its sandbox, then its init containers one after the other,
+    /// each to a good end. Its containers are for the test to start.
+    pub fn pod(&self, manifest: &Workload) -> Pod<'_> {
+        let pod = self.sandbox(manifest);
+        pod.init();
+        pod
+    }
+
+    /// The same before any container of it.
+    pub fn sandbox(&self, manifest: &Workload) -> Pod<'_> {
+        let spec = manifest.spec.template.spec.clone();
+        let (name, folder) = self.next_pod();
+        fs::create_dir_all(folder.join("logs")).expect("a folder");
+        for volume in &spec.volumes {
+            self.volume(&folder, volume, spec.security_context.fs_group);
+        }
+        let config = kubelet::sandbox(&name, &folder.join("logs"), self.cgroup());
+        let sandbox = self.cri().run_sandbox(&config).unwrap_or_else(|error| panic!("{error}"));
+        Pod { node: self, spec, folder, config, sandbox, started: Cell::new(0) }
+    }
+
+    /// An emptyDir: a folder of everyone's, or a tmpfs; of fsGroup, where there is one.
+    fn volume(&self, pod: &Path, volume: &Volume, fs_group: Option<i64>) {
+        let path = folder_of(pod, &volume.name);
+        fs::create_dir_all(&path).expect("a folder");
+        let name = path.display().to_string();
+        match volume.empty_dir.as_ref().expect("an emptyDir").medium.as_str() {
+            "" => fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("chmod"),
+            "Memory" => self.inside("mount", &["-t", "tmpfs", "-o", "mode=0777", "tmpfs", &name]),
+            unknown => panic!("emptyDir.medium: {unknown}"),
+        }
+        if let Some(gid) = fs_group {
+            self.inside("chown", &[&format!(":{gid}"), &name]);
+            self.inside("chmod", &["2777", &name]);
+        }
+    }
+}
+
+/// Where a pod's volume is on the node.
+fn folder_of(pod: &Path, volume: &str) -> PathBuf {
+    pod.join("volumes").join(volume)
+}
+
+impl Pod<'_> {
+    pub fn init(&self) {
+        for container in &self.spec.init_containers {
+            let output = self.run(container).expect(&container.name);
+            assert_eq!(output.code, 0, "{}: {}", container.name, output.stderr);
+        }
+    }
+
+    pub fn volume(&self, name: &str) -> PathBuf {
+        folder_of(&self.folder, name)
+    }
+
+    /// Starts a container and waits for its end. An error is what `kubectl describe` says where
+    /// it does not come to a start.
+    pub fn run(&self, container: &Container) -> Result<Output, String> {
+        Ok(self.start(container)?.wait())
+    }
+
+    pub fn start(&self, container: &Container) -> Result<Started<'_>, String> {
+        let cri = self.node.cri();
+        let image = cri.image(&container.image).ok_or(format!("{}: ErrImagePull", container.image))?;
+        // No two containers may have the same name, and a test starts one several times.
+        let log = format!("{}-{}.log", container.name, self.started.replace(self.started.get() + 1));
+        let config = kubelet::container(&self.spec, container, &image, &log, |volume| self.volume(volume))?;
+        let id = cri.start(&self.sandbox, config, &self.config)?;
+        Ok(Started { node: self.node, id, log: PathBuf::from(&self.config.log_directory).join(log) })
+    }
+}
+
+impl Started<'_> {
+    /// What `kubectl exec`, a probe or a hook does.
+    pub fn exec(&self, command: &[&str]) -> Output {
+        let answer = self.node.cri().exec(&self.id, command).unwrap_or_else(|error| {
+            let Output { code, stdout, stderr } = self.wait();
+            panic!("{error}: {code}\n{stdout}{stderr}")
+        });
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Output { code: answer.exit_code, stdout: text(answer.stdout), stderr: text(answer.stderr) }
+    }
+
+    pub fn wait(&self) -> Output {
+        let code = self.node.cri().wait(&self.id);
+        Output { code, stdout: self.log("stdout"), stderr: self.log("stderr") }
+    }
+
+    pub fn wait_for_line(&self, line: &str) {
+        wait_for(line, || self.log("stdout").lines().any(|written| written == line).then_some(()));
+    }
+
+    /// What the first process holds, once it is this program, in the words of /state.
+    pub fn holds(&self, program: &str) -> Output {
+        let status = wait_for(program, || {
+            let status = self.exec(&["cat", "/proc/1/status"]).stdout;
+            status.starts_with(&format!("Name:\t{program}\n")).then_some(status)
+        });
+        Output { code: 0, stdout: in_words(&status), stderr: self.log("stderr") }
+    }
+
+    fn log(&self, stream: &str) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().filter_map(|line| entry(line, stream)).collect()
+    }
+}
+
+/// An entry of a container's log, `TIME STREAM TAG TEXT`, where P tags one that goes on.
+fn entry(line: &str, wanted: &str) -> Option<String> {
+    let mut parts = line.splitn(4, ' ').skip(1);
+    let (stream, tag, text) = (parts.next()?, parts.next()?, parts.next()?);
+    let end = if tag == "P" { "" } else { "\n" };
+    (stream == wanted).then(|| format!("{text}{end}"))
+}

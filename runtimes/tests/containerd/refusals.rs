@@ -1,0 +1,131 @@
+//! Mistakes in a manifest: what the log, and so `kubectl describe`, says of them.
+
+use super::manifest::{Container, Workload, load};
+use super::node::Node;
+use crate::container::Output;
+use crate::needs_containerd;
+
+/// The application's container of a manifest, changed.
+fn changed(manifest: &Workload, change: impl FnOnce(&mut Container)) -> Container {
+    let mut app = manifest.app();
+    change(&mut app);
+    app
+}
+
+/// It is refused with these words in the cause and in the hint, and the whole of it is what a
+/// pod's status shows (terminationMessagePolicy: at most 80 lines and 2048 bytes of the log).
+#[track_caller]
+fn refused(output: &Output, cause: &str, hint: &str) {
+    output.refuses_saying(77, cause);
+    assert!(output.stderr.contains(hint), "{hint:?} not in: {}", output.stderr);
+    assert!(output.stderr.len() <= 2048, "{}", output.stderr.len());
+}
+
+/// The list that a hint says to write.
+fn add_of_hint(stderr: &str) -> Vec<String> {
+    let (_, list) = stderr.split_once("securityContext.capabilities.add: ").expect("a list");
+    let end = list.find(']').expect("its end");
+    serde_json::from_str(&list[..=end]).expect("names")
+}
+
+#[test]
+fn a_capability_that_was_not_granted_is_named_and_the_hint_s_list_is_the_cure() {
+    needs_containerd!();
+    let node = Node::start();
+    for file in ["root-start.yaml", "stay-root.yaml", "non-root-image.yaml"] {
+        let manifest = load(file);
+        let pod = node.pod(&manifest);
+        let app =
+            changed(&manifest, |app| app.security_context.capabilities.add.retain(|name| name != "IPC_LOCK"));
+        let output = pod.run(&app).expect("a start");
+        refused(
+            &output,
+            "not granted to this container, not in its bounding set: IPC_LOCK",
+            "(without CAP_: ",
+        );
+
+        let cured =
+            changed(&manifest, |app| app.security_context.capabilities.add = add_of_hint(&output.stderr));
+        let output = pod.run(&cured).expect("a start");
+        assert_eq!(output.state().get("effective"), Some(&"IPC_LOCK"), "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_prefix_before_a_capability_s_name_is_not_granted_and_containerd_does_not_say_so() {
+    needs_containerd!();
+    let node = Node::start();
+    let manifest = load("root-start.yaml");
+    let app = changed(&manifest, |app| {
+        app.env.iter_mut().find(|entry| entry.name == "CAPSHIM_CAPS").expect("a setting").value =
+            "net_admin".into();
+        app.security_context.capabilities.add =
+            ["CAP_NET_ADMIN", "SETUID", "SETGID"].map(String::from).to_vec();
+    });
+    let output = node.pod(&manifest).run(&app).expect("a start");
+    refused(
+        &output,
+        "not granted to this container, not in its bounding set: NET_ADMIN",
+        "(without CAP_: containerd takes CAP_SETGID for an unknown capability and does not say so)",
+    );
+}
+
+#[test]
+fn file_capabilities_on_the_application_fail_without_a_name() {
+    needs_containerd!();
+    let node = Node::start();
+    let manifest = load("file-capabilities.yaml");
+    let app = changed(&manifest, |app| app.security_context.capabilities.add.clear());
+    let output = node.pod(&manifest).run(&app).expect("a start");
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    assert_eq!(output.stderr, "exec /usr/local/bin/my-server: operation not permitted\n");
+}
+
+#[test]
+fn a_shell_before_the_shim_hides_its_file_capabilities_under_no_new_privs() {
+    needs_containerd!();
+    let node = Node::start();
+    let manifest = load("non-root-image.yaml");
+    let pod = node.pod(&manifest);
+    let behind_shell = |escalation| {
+        changed(&manifest, |app| {
+            app.command = ["sh", "-c", "exec /capshim my-server"].map(String::from).to_vec();
+            app.security_context.allow_privilege_escalation = escalation;
+        })
+    };
+    refused(
+        &pod.run(&behind_shell(Some(false))).expect("a start"),
+        "with no_new_privs on they count only in the container's first program",
+        "make /capshim the first word of the container's command, without sh -c before it",
+    );
+    for escalation in [None, Some(true)] {
+        let output = pod.run(&behind_shell(escalation)).expect("a start");
+        output.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    }
+}
+
+#[test]
+fn a_volume_without_set_user_id_hides_the_shim_s_file_capabilities() {
+    needs_containerd!();
+    let node = Node::start();
+    let mut manifest = load("non-root-init-container.yaml");
+    manifest.spec.template.spec.volumes[0].empty_dir.as_mut().expect("an emptyDir").medium = "Memory".into();
+    let pod = node.sandbox(&manifest);
+    node.inside("mount", &["-o", "remount,nosuid", &pod.volume("shim").display().to_string()]);
+    pod.init();
+    refused(
+        &pod.run(&manifest.app()).expect("a start"),
+        "/shim/capshim is on a nosuid mount, where they do not count",
+        "put the program on a mount without nosuid",
+    );
+}
+
+#[test]
+fn a_kubelet_does_not_start_an_image_of_root_s_where_non_root_is_asked_for() {
+    needs_containerd!();
+    let node = Node::start();
+    let manifest = load("root-start.yaml");
+    let app = changed(&manifest, |app| app.security_context.run_as_non_root = Some(true));
+    let Err(error) = node.pod(&manifest).run(&app) else { panic!("it started") };
+    assert_eq!(error, "container has runAsNonRoot and image will run as root");
+}

@@ -1,0 +1,66 @@
+//! Manifests whose application is a server that runs until it is stopped: what it holds, which
+//! the container's /proc/1/status says.
+
+use super::has;
+use super::manifest::Workload;
+use super::node::Node;
+use super::starts::with_and_without_groups;
+use crate::needs_containerd;
+
+#[test]
+fn a_shim_from_an_init_container_gives_an_unmodified_image_exactly_the_capability() {
+    needs_containerd!();
+    let node = Node::start();
+    for (manifest, added) in with_and_without_groups("non-root-init-container.yaml") {
+        for manifest in [manifest.clone(), in_memory(manifest)] {
+            let (pod, app) = (node.pod(&manifest), manifest.app());
+            let groups = format!("29, 1000, 1001{added}");
+            let output = pod.start(&app).expect("a start").holds("httpd");
+            output.is_exactly(1000, 1000, &groups, "IPC_LOCK");
+            has(&output, &[("bounding", "IPC_LOCK"), ("seccomp", "on")]);
+            has(
+                &pod.start(&app.without_shim()).expect("a start").holds("httpd"),
+                &[("uid", "1000"), ("groups", &groups), ("permitted", "none"), ("bounding", "IPC_LOCK")],
+            );
+        }
+    }
+}
+
+fn in_memory(mut manifest: Workload) -> Workload {
+    for volume in &mut manifest.spec.template.spec.volumes {
+        volume.empty_dir.as_mut().expect("an emptyDir").medium = "Memory".into();
+    }
+    manifest
+}
+
+#[test]
+fn port_80_of_the_node_is_bound_without_root() {
+    needs_containerd!();
+    for (manifest, added) in with_and_without_groups("host-network-daemonset.yaml") {
+        assert!(manifest.spec.template.spec.host_network);
+        binds_port_80(&manifest, &format!("29, 1000, 1001{added}"));
+    }
+}
+
+#[test]
+fn port_80_is_bound_within_the_level_restricted() {
+    needs_containerd!();
+    for (manifest, added) in with_and_without_groups("restricted.yaml") {
+        binds_port_80(&manifest, &format!("29, 1000, 1001{added}"));
+    }
+}
+
+fn binds_port_80(manifest: &Workload, groups: &str) {
+    let node = Node::start();
+    let (pod, app) = (node.pod(manifest), manifest.app());
+    let alone = pod.run(&app.without_shim()).expect("a start");
+    assert_eq!((alone.code, alone.stderr.as_str()), (1, "httpd: bind: Permission denied\n"));
+
+    let server = pod.start(&app).expect("a start");
+    let output = server.holds("httpd");
+    output.is_exactly(1000, 1000, groups, "NET_BIND_SERVICE");
+    has(&output, &[("bounding", "NET_BIND_SERVICE"), ("seccomp", "on")]);
+    // It answers, if only that the folder is not its own.
+    let asked = server.exec(&["wget", "-O", "-", "127.0.0.1:80"]);
+    assert!(asked.stderr.contains("server returned error: HTTP/1."), "{}", asked.stderr);
+}
