@@ -9,7 +9,7 @@ use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerConfig, ContainerState, ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest,
     ExecSyncResponse, Image, ImageSpec, ImageStatusRequest, PodSandboxConfig, RunPodSandboxRequest,
-    StartContainerRequest,
+    StartContainerRequest, StopContainerRequest,
 };
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::Channel;
@@ -72,6 +72,12 @@ impl Cri {
         let container_id = self.call(self.pods.clone().create_container(request))?.container_id;
         let request = StartContainerRequest { container_id: container_id.clone() };
         self.call(self.pods.clone().start_container(request)).map(|_| container_id)
+    }
+
+    /// Ends it at once, by the signal that cannot be caught.
+    pub fn kill(&self, container: &str) {
+        let request = StopContainerRequest { container_id: container.to_owned(), timeout: 0 };
+        self.call(self.pods.clone().stop_container(request)).expect("StopContainer");
     }
 
     /// The exit code. There is no call that waits for it.

@@ -51,8 +51,8 @@ fn the_component_s_deployment_holds_exactly_the_capability() {
     let node = Node::start();
     let manifest = component();
     let (pod, app) = (node.pod(&manifest), manifest.app());
-    pod.start(&app).expect("a start").holds("httpd").is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
-    has(&pod.start(&app.without_shim()).expect("a start").holds("httpd"), &[("permitted", "none")]);
+    pod.start(&app).expect("a start").held("httpd").is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    has(&pod.start(&app.without_shim()).expect("a start").held("httpd"), &[("permitted", "none")]);
 }
 
 #[test]

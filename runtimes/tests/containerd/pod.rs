@@ -133,6 +133,13 @@ impl Started<'_> {
         Output { code: 0, stdout: in_words(&status), stderr: self.log("stderr") }
     }
 
+    /// The same of a server that ends here.
+    pub fn held(self, program: &str) -> Output {
+        let output = self.holds(program);
+        self.node.cri().kill(&self.id);
+        output
+    }
+
     fn log(&self, stream: &str) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         log.lines().filter_map(|line| entry(line, stream)).collect()

@@ -15,11 +15,16 @@ fn a_shim_from_an_init_container_gives_an_unmodified_image_exactly_the_capabilit
         for manifest in [manifest.clone(), in_memory(manifest)] {
             let (pod, app) = (node.pod(&manifest), manifest.app());
             let groups = format!("29, 1000, 1001{added}");
-            let output = pod.start(&app).expect("a start").holds("httpd");
+            let server = pod.start(&app).expect("a start");
+            for file in ["/file", "/shim/file"] {
+                let output = server.exec(&["touch", file]);
+                assert_eq!(output.stderr, format!("touch: {file}: Read-only file system\n"));
+            }
+            let output = server.held("httpd");
             output.is_exactly(1000, 1000, &groups, "IPC_LOCK");
             has(&output, &[("bounding", "IPC_LOCK"), ("seccomp", "on")]);
             has(
-                &pod.start(&app.without_shim()).expect("a start").holds("httpd"),
+                &pod.start(&app.without_shim()).expect("a start").held("httpd"),
                 &[("uid", "1000"), ("groups", &groups), ("permitted", "none"), ("bounding", "IPC_LOCK")],
             );
         }
