@@ -25,3 +25,12 @@ fn has(output: &Output, lines: &[(&str, &str)]) {
         assert_eq!(output.state().get(name), Some(value), "{name}, in:\n{}", output.stdout);
     }
 }
+
+/// What `kubectl describe` shows of a container that failed (terminationMessagePolicy:
+/// FallbackToLogsOnError): the last 80 lines of its log, and of these the last 2048 bytes.
+fn termination_message(output: &Output) -> String {
+    let log = [output.stdout.as_str(), &output.stderr].concat();
+    let lines: Vec<&str> = log.split_inclusive('\n').collect();
+    let last = lines[lines.len().saturating_sub(80)..].concat();
+    String::from_utf8_lossy(&last.as_bytes()[last.len().saturating_sub(2048)..]).into_owned()
+}

@@ -2,6 +2,7 @@
 
 use super::manifest::{Container, Workload, load};
 use super::node::Node;
+use super::termination_message;
 use crate::container::Output;
 use crate::needs_containerd;
 
@@ -12,13 +13,13 @@ fn changed(manifest: &Workload, change: impl FnOnce(&mut Container)) -> Containe
     app
 }
 
-/// It is refused with these words in the cause and in the hint, and the whole of it is what a
-/// pod's status shows (terminationMessagePolicy: at most 80 lines and 2048 bytes of the log).
+/// It is refused with these words in the cause and in the hint, and the pod's status shows all of
+/// it.
 #[track_caller]
 fn refused(output: &Output, cause: &str, hint: &str) {
     output.refuses_saying(77, cause);
     assert!(output.stderr.contains(hint), "{hint:?} not in: {}", output.stderr);
-    assert!(output.stderr.len() <= 2048, "{}", output.stderr.len());
+    assert_eq!(termination_message(output), output.stderr);
 }
 
 /// The list that a hint says to write.

@@ -4,6 +4,7 @@
 use super::has;
 use super::manifest::{Container, Workload, load};
 use super::node::Node;
+use super::termination_message;
 use crate::needs_containerd;
 
 /// A manifest as written, and with the groups that a volume needs. The second word of each is
@@ -122,5 +123,9 @@ fn a_preflight_job_ends_as_the_application_would_start() {
     };
     let refused = pod.run(&without(app)).expect("a start");
     assert_eq!(refused.code, 77);
-    pod.run(&without(check)).expect("a start").foretells(&refused);
+    let report = pod.run(&without(check)).expect("a start");
+    report.foretells(&refused);
+    // A report is longer than what a pod's status shows, but ends with what matters.
+    let message = termination_message(&report);
+    assert!(message.contains("\n  cause: ") && message.contains("\n  hint:  "), "{message}");
 }
