@@ -90,9 +90,9 @@ fn fill(layer: &str, root: &Path) {
         installed => {
             let caps = installed.strip_prefix("capshim=").expect("a layer");
             fill("capshim", root);
-            let setcap =
-                Command::new("setcap").arg(format!("cap_{caps}=p")).arg(root.join("capshim")).output();
-            output(setcap.expect("setcap"));
+            let mut run = Command::new("chroot");
+            run.arg(root).args(["/capshim", "--install", "/capshim", "--file-caps", caps]);
+            output(run.output().expect("chroot"));
         }
     }
     if layer == "my-server=ep" {

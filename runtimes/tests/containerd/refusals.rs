@@ -1,5 +1,7 @@
 //! Mistakes in a manifest: what the log, and so `kubectl describe`, says of them.
 
+use std::fs;
+
 use super::manifest::{Container, Workload, load};
 use super::node::Node;
 use super::termination_message;
@@ -121,6 +123,22 @@ fn a_volume_without_set_user_id_hides_the_shim_s_file_capabilities() {
         "/shim/capshim is on a nosuid mount, where they do not count",
         "put the program on a mount without nosuid",
     );
+}
+
+#[test]
+fn an_init_container_without_setfcap_is_told_so_and_installs_nothing() {
+    needs_containerd!();
+    let node = Node::start();
+    let manifest = load("non-root-init-container.yaml");
+    let pod = node.sandbox(&manifest);
+    let mut init = manifest.spec.template.spec.init_containers[0].clone();
+    init.security_context.capabilities.add.clear();
+    let output = pod.run(&init).expect("a start");
+    refused(&output, "this process does not have SETFCAP", "capabilities.add: [\"SETFCAP\"]");
+    assert_eq!(fs::read_dir(pod.volume("shim")).expect("a folder").count(), 0);
+
+    init.security_context.capabilities.add = add_of_hint(&output.stderr);
+    assert_eq!(pod.run(&init).expect("a start").code, 0);
 }
 
 #[test]
