@@ -99,7 +99,8 @@ fn every_test_that_a_document_names_is_there() {
     }
     assert!(seen > 20, "{seen}");
     // Elsewhere a test is known by its many words.
-    for name in read("docs/peers.md").split('`').skip(1).step_by(2) {
+    let others = ["docs/peers.md", "docs/approaches.md"].map(read).concat();
+    for name in others.split('`').skip(1).step_by(2) {
         if name.contains('_') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             assert!(code.contains(&format!("fn {name}()")), "there is no test {name}");
         }
