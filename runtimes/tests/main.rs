@@ -17,7 +17,7 @@ mod container;
 macro_rules! needs {
     ($($program:literal),+) => {
         if let Err(missing) = $crate::available(&[$($program),+]) {
-            let missing = format!("NOT RUN, {missing}: scripts/runtimes installs and builds what is needed");
+            let missing = format!("NOT RUN, {missing}: scripts/runtimes installs what Debian has of it, and builds");
             assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "{missing}");
             eprintln!("{missing}");
             return;

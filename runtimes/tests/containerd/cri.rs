@@ -80,14 +80,17 @@ impl Cri {
         self.call(self.pods.clone().stop_container(request)).expect("StopContainer");
     }
 
+    /// The exit code of a container that has ended.
+    pub fn exited(&self, container: &str) -> Option<i32> {
+        let request = ContainerStatusRequest { container_id: container.to_owned(), verbose: false };
+        let answer = self.call(self.pods.clone().container_status(request)).expect("ContainerStatus");
+        let status = answer.status.expect("a status");
+        (status.state() == ContainerState::ContainerExited).then_some(status.exit_code)
+    }
+
     /// The exit code. There is no call that waits for it.
     pub fn wait(&self, container: &str) -> i32 {
-        wait_for("the container's end", || {
-            let request = ContainerStatusRequest { container_id: container.to_owned(), verbose: false };
-            let answer = self.call(self.pods.clone().container_status(request)).expect("ContainerStatus");
-            let status = answer.status.expect("a status");
-            (status.state() == ContainerState::ContainerExited).then_some(status.exit_code)
-        })
+        wait_for("the container's end", || self.exited(container))
     }
 
     pub fn exec(&self, container: &str, command: &[&str]) -> Result<ExecSyncResponse, String> {

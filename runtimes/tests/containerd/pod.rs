@@ -120,8 +120,14 @@ impl Started<'_> {
         Output { code, stdout: self.log("stdout"), stderr: self.log("stderr") }
     }
 
+    /// Waits until it has written this line.
     pub fn wait_for_line(&self, line: &str) {
-        wait_for(line, || self.log("stdout").lines().any(|written| written == line).then_some(()));
+        wait_for(line, || {
+            let exited = self.node.cri().exited(&self.id);
+            let written = self.log("stdout").lines().any(|written| written == line);
+            assert!(written || exited.is_none(), "{exited:?}: {}", self.log("stderr"));
+            written.then_some(())
+        });
     }
 
     /// What the first process holds, once it is this program, in the words of /state.
