@@ -92,7 +92,10 @@ pub fn malformed_attribute(name: &str) -> Refusal {
 }
 
 fn without_file_capabilities(name: &str) -> String {
-    format!("remove them when the image is built, capshim gives the capabilities instead: setcap -r {name}")
+    format!(
+        "remove them when the image is built, capshim gives the capabilities instead: setcap -r {name}; or run a copy, \
+         which has none: cp {name} {name}-copy"
+    )
 }
 
 fn asking_for(caps: FileCaps) -> String {

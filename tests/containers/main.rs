@@ -19,6 +19,7 @@ mod install;
 mod install_faults;
 mod install_refused;
 mod namespaces;
+mod nonroot;
 mod peers;
 mod peers_identity;
 mod peers_privileges;
