@@ -153,15 +153,30 @@ fn a_program_that_runs_can_be_replaced_this_one_too() {
 }
 
 #[test]
+fn a_program_in_an_images_layer_is_replaced_by_a_copy_above_it() {
+    needs_containers!();
+    let layers = Volume::in_memory("size=2m");
+    for folder in ["lower", "upper", "work"] {
+        fs::create_dir(layers.path(folder)).expect("a folder");
+    }
+    fs::copy(built("capshim"), layers.path("lower/capshim")).expect("a copy");
+    let image = layers.layered();
+    init(&image)
+        .run(&["/shim/capshim", "--install", "/shim/capshim", "--file-caps", "ipc_lock"])
+        .installed(SAID);
+    image.has_the_copy();
+    layers.has_copy_at("lower/capshim", "");
+    layers.has_copy_at("upper/capshim", "cap_ipc_lock=p");
+}
+
+#[test]
 fn it_copies_itself_however_it_was_started() {
     needs_containers!();
     for script in [
         "cp /capshim /tmp/it && ln -s it /tmp/link && exec /tmp/link",
         "cp /capshim /tmp/it && PATH=/tmp && exec it",
         "cp /capshim /tmp/it && cd /tmp && exec ./it",
-        // Deleted; and replaced by something else.
-        "cp /capshim /tmp/it && exec 3</tmp/it && rm /tmp/it && exec /proc/self/fd/3",
-        "cp /capshim /tmp/it && exec 3</tmp/it && mv /bin/busybox /tmp/it && exec /proc/self/fd/3",
+        "exec /launch --deleted -- /capshim",
     ] {
         let volume = Volume::on_disk();
         let image = Container::user(0, 0).capabilities(&["DAC_OVERRIDE", "SETFCAP"]).volume(

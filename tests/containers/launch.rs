@@ -13,12 +13,13 @@ use std::os::unix::ffi::OsStringExt;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Gid, execve, fork, pipe, setgroups};
+use nix::unistd::{ForkResult, Gid, execve, fexecve, fork, pipe, setgroups};
 
 fn main() {
     // std ignores SIGPIPE before main; a start of ours begins with the default.
     dispose(Signal::SIGPIPE, SigHandler::SigDfl);
     let mut arguments = std::env::args_os().skip(1);
+    let mut deleted = false;
     let mut environment: Vec<CString> = std::env::vars_os()
         .map(|(name, value)| c_string([name.into_vec(), value.into_vec()].join(&b'=')))
         .collect();
@@ -54,12 +55,21 @@ fn main() {
                 // SAFETY: both are numbers; what the second one was is closed.
                 assert_eq!(unsafe { libc::dup2(ours.as_raw_fd(), descriptor) }, descriptor);
             }
+            // Its file is gone when it runs, and so is the descriptor that it was executed by.
+            "--deleted" => deleted = true,
             "--close" => nix::unistd::close(value().parse::<i32>().expect("a descriptor")).expect("close"),
             unknown => panic!("unknown option {unknown}"),
         }
     }
     let command: Vec<CString> = arguments.map(OsString::into_vec).map(unescaped).map(c_string).collect();
     let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).collect();
+    if deleted {
+        let path = command[0].to_str().expect("text");
+        let program = fs::File::open(path).expect("the command");
+        fs::remove_file(path).expect("unlink");
+        let Err(errno) = fexecve(program, &command, &environment);
+        panic!("fexecve: {errno}");
+    }
     let Err(errno) = execve(&command[0], &command, &environment);
     panic!("execve: {errno}");
 }

@@ -34,6 +34,17 @@ impl Volume {
         volume.owned("", 0, 0, 0o777)
     }
 
+    /// As a container sees an image's layer (overlayfs): its folders `lower`, `upper` and `work`.
+    pub fn layered(&self) -> Volume {
+        let mut volume = Volume::on_disk();
+        let folder = |name: &str| format!("{name}dir={}", self.path(name).display());
+        let options = ["lower", "upper", "work"].map(folder).join(",");
+        let overlay = Some("overlay");
+        mount(overlay, volume.folder(), overlay, MsFlags::empty(), Some(options.as_str())).expect("mount");
+        volume.is_mounted = true;
+        volume
+    }
+
     /// As Kubernetes mounts it in a pod with a user namespace, whose ids begin with `first` on the
     /// host: they are 0 and up on disk (mount_setattr(2), "ID-mapped mounts").
     pub fn id_mapped(first: u32) -> Volume {
