@@ -7,11 +7,14 @@
 use std::ffi::{CStr, c_int};
 use std::io::{self, IsTerminal, Read};
 
+use nix::errno::Errno;
+
 use crate::apply;
 use crate::config::{self, Config};
 use crate::credentials;
+use crate::diagnose;
 use crate::environment;
-use crate::error::{Exit, Note, Refusal};
+use crate::error::{Note, Refusal};
 use crate::exec::{self, Found};
 use crate::layout::Layout;
 use crate::plan::Step;
@@ -55,12 +58,23 @@ pub fn check(
     print(&to.take())?;
 
     let ended = sys::in_child(|| attempt(&mut to, prepared, command, environment, &print));
-    match ended.map_err(|errno| Refusal::new(Exit::System, format!("fork: {errno}")))? {
+    match ended.map_err(cannot_fork)? {
         Ended::Exited(status) => Ok(status),
         Ended::Signaled(signal) => {
             report::killed(&mut to, signal);
             print(&to.take()).map(|()| 128 + signal)
         }
+    }
+}
+
+fn cannot_fork(errno: Errno) -> Refusal {
+    let refusal = diagnose::call_failed("fork", errno);
+    match errno {
+        Errno::EAGAIN => refusal.hint(
+            "a check takes one process more than a run: raise their number: Kubernetes: podPidsLimit in the kubelet's configuration; \
+             Docker/Podman: --pids-limit -1 --ulimit nproc=-1",
+        ),
+        _ => refusal,
     }
 }
 

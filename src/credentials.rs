@@ -10,7 +10,8 @@ use nix::errno::Errno;
 use nix::sys::statvfs::FsFlags;
 
 use crate::capset::{Cap, CapSet};
-use crate::error::{Exit, Refusal};
+use crate::diagnose;
+use crate::error::Refusal;
 use crate::file_caps::FileCaps;
 use crate::identity::{Gid, Id, Uid};
 use crate::sys;
@@ -108,7 +109,7 @@ pub fn read() -> Result<Credentials, Refusal> {
     let caps = sys::capget().map_err(failed("capget"))?;
     // All 64 bits are what the buffers held before the call: it did not fill them.
     if caps.permitted.bits() == u64::MAX {
-        return Err(Refusal::new(Exit::System, "capget reported success but gave no sets"));
+        return Err(diagnose::call_lied("capget reported success but gave no sets"));
     }
     let (has_ambient, ambient) = ambient(caps.permitted & caps.inheritable)?;
     Ok(Credentials {
@@ -185,8 +186,7 @@ fn ids<T: Id>(call: &'static str, raw: Result<[u32; 3], Errno>) -> Result<Ids<T>
 /// 4294967295 is what the buffers held before the call: it did not fill them.
 fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T, Refusal> {
     move |raw| {
-        T::new(raw)
-            .ok_or_else(|| Refusal::new(Exit::System, format!("{call} reported success but gave no ids")))
+        T::new(raw).ok_or_else(|| diagnose::call_lied(format!("{call} reported success but gave no ids")))
     }
 }
 
@@ -207,5 +207,5 @@ fn ambient(possible: CapSet) -> Result<(bool, CapSet), Refusal> {
 }
 
 fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
-    move |errno| Refusal::new(Exit::System, format!("{call}: {errno}"))
+    move |errno| diagnose::call_failed(call, errno)
 }

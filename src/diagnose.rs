@@ -4,11 +4,15 @@
 //! Pure.
 #![forbid(unsafe_code)]
 
+use std::fmt::Display;
+
 use nix::errno::Errno;
 
 use crate::capset::{Cap, CapSet};
+use crate::change::Change;
 use crate::config::{self, Config};
 use crate::credentials::{Credentials, Securebits};
+use crate::cure;
 use crate::error::{Exit, Refusal, shown};
 use crate::identity::{Gid, Uid};
 use crate::plan::{Step, listed};
@@ -16,7 +20,8 @@ use crate::plan::{Step, listed};
 /// Started as root without `CAPSHIM_USER`.
 pub fn no_user() -> Refusal {
     Refusal::new(Exit::Setting, "started as root and CAPSHIM_USER is not set").hint(
-        "set CAPSHIM_USER=app (or uid:gid) in the pod's env: or with docker run -e; CAPSHIM_USER=root stays root on purpose",
+        "set it (Kubernetes: env; Docker/Podman: -e): CAPSHIM_USER=app, a user of the image; or CAPSHIM_USER=1000:1000, uid and gid; \
+         or CAPSHIM_USER=root, which stays root on purpose",
     )
 }
 
@@ -29,53 +34,49 @@ pub fn no_new_privs_is_on() -> Refusal {
             config::NO_NEW_PRIVS
         ),
     )
-    .hint(
-        "Kubernetes: securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt \
-         no-new-privileges; or leave CAPSHIM_NO_NEW_PRIVS out",
-    )
+    .hint(format!("{WITHOUT_NO_NEW_PRIVS}; or leave {} out", config::NO_NEW_PRIVS))
 }
 
 /// Requested capabilities, or the means of a change to these ids, are not permitted.
-pub fn lacking(
-    lacking: CapSet,
-    required: CapSet,
-    means: CapSet,
-    (uid, gid): (Uid, Gid),
-    config: &Config,
-    start: &Credentials,
-) -> Refusal {
-    if start.uid.effective == uid && !(lacking & means).is_empty() {
-        return change_without_switch(gid, config, start);
+pub fn lacking(lacking: CapSet, change: &Change, config: &Config, start: &Credentials) -> Refusal {
+    let (uid, means) = (change.uid, change.means());
+    // Whoever replaces the granted list by the hint's keeps what is optional.
+    let wanted = config.caps.required | (config.caps.optional & start.bounding.unwrap_or_default());
+    if !change.switches && !(lacking & means).is_empty() {
+        return change_without_switch(wanted | means, change, config, start);
     }
     let ungranted = lacking - start.bounding.unwrap_or_default();
     match start.uid.effective == Uid::ROOT {
-        true if ungranted.is_empty() => given_up(lacking, start.securebits),
+        true if ungranted.is_empty() => given_up(lacking, start),
         true => {
             let purpose = match (ungranted & means).is_empty() {
                 true => String::new(),
                 false => format!(" ({} to become uid {uid})", ungranted & means),
             };
-            not_granted(&format!("{ungranted}{purpose}")).hint(grant(required | means))
+            not_granted(&format!("{ungranted}{purpose}")).hint(cure::grant(wanted | means))
         }
-        false => non_root_lacking(lacking, ungranted, required, start),
+        false => non_root_lacking(lacking, ungranted, wanted, start),
     }
 }
 
 /// A start as another user than root: its capabilities can come only from this program's file.
-fn non_root_lacking(lacking: CapSet, ungranted: CapSet, required: CapSet, start: &Credentials) -> Refusal {
+fn non_root_lacking(lacking: CapSet, ungranted: CapSet, wanted: CapSet, start: &Credentials) -> Refusal {
     let own = start.own_file.as_ref();
-    let path = own.map_or("capshim".into(), |file| shown(&file.path));
+    let path = cure::this_program(start);
     let carries = lacking.is_subset_of(start.carried());
     let uid = start.uid.effective;
     if !ungranted.is_empty() {
-        let also = match carries {
-            true => String::new(),
-            false => format!(
-                "; then, for a start as uid {uid}, {}",
-                means_of_non_root_start(required, &path, start)
-            ),
+        let grant = cure::grant(wanted);
+        let hint = match carries {
+            true => grant,
+            false => {
+                format!(
+                    "{grant}; then, for a start as uid {uid}, {}",
+                    cure::non_root_start(wanted, &path, start)
+                )
+            }
         };
-        return not_granted(&ungranted.to_string()).hint(grant(required) + &also);
+        return not_granted(&ungranted.to_string()).hint(hint);
     }
     let because = |cause: String| {
         Refusal::new(Exit::NotGranted, format!("in the bounding set but not permitted: {lacking}; {cause}"))
@@ -84,89 +85,79 @@ fn non_root_lacking(lacking: CapSet, ungranted: CapSet, required: CapSet, start:
         return because(format!(
             "the container was started as uid {uid} and {path} has no such file capabilities"
         ))
-        .hint(means_of_non_root_start(required, &path, start));
+        .hint(cure::non_root_start(wanted, &path, start));
     }
     if own.is_some_and(|file| file.nosuid) {
-        return because(format!("{path} is on a nosuid mount, where they do not count"))
-            .hint("put the program on a mount without nosuid");
+        return because(format!("{path} is on a nosuid mount, where they do not count")).hint(format!(
+            "run a copy that is in the image, with them: {}; or mount its folder without nosuid: Docker/Podman: --tmpfs FOLDER:exec,suid",
+            cure::file_caps(wanted, "COPY")
+        ));
     }
     if start.no_new_privs {
         return because(format!(
-            "{path} has them, but with no_new_privs on they count only in the container's first program, and another one ran before"
+            "{path} has them, but with no_new_privs on they count only in the container's first program, and another one ran \
+             before (or the runtime is a Docker older than 23.0.7 or 24.0.6)"
         ))
         .hint(format!(
-            "make {path} the first word of the container's command, without sh -c before it; or Kubernetes: \
-             securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges"
+            "make {path} the first word of the container's command, without sh -c before it (and update such a Docker); or {}",
+            WITHOUT_NO_NEW_PRIVS
         ));
     }
     because(format!(
         "{path} has them, but the kernel did not apply them: they belong to another user namespace"
     ))
-    .hint(format!(
-        "write them again from inside this user namespace: setcap {}=p {path}",
-        file_words(required)
-    ))
+    .hint(format!("write them again from inside this user namespace: {}", cure::file_caps(wanted, &path)))
 }
 
 fn not_granted(what: &str) -> Refusal {
     Refusal::new(Exit::NotGranted, format!("not granted to this container, not in its bounding set: {what}"))
 }
 
-/// Two ways to a capability for a user who is not root.
-fn means_of_non_root_start(required: CapSet, path: &str, start: &Credentials) -> String {
-    let all = required | CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
-    let (uid, gid) = (start.uid.effective, start.gid.effective);
-    format!(
-        "put them on the file when the image is built: setcap {}=p {path}; or start as root with {}={uid}:{gid}: Kubernetes: \
-         securityContext.runAsUser: 0 and {}; Docker/Podman: --user 0 {}",
-        file_words(required),
-        config::USER,
-        pod_field(all),
-        flags(all),
-    )
-}
-
-/// As setcap(8) wants them.
-pub fn file_words(caps: CapSet) -> String {
-    caps.names().map(|name| format!("cap_{}", name.to_lowercase())).collect::<Vec<_>>().join(",")
-}
-
-/// Groups or gid are to change, but not the user, and SETGID is missing.
-fn change_without_switch(gid: Gid, config: &Config, start: &Credentials) -> Refusal {
-    let (uid, now) = (start.uid.effective, start.gid.effective);
+/// Groups or gid are to change, but not the user, and SETGID is missing. Root can be granted
+/// it; another user's runtime has to do the change.
+fn change_without_switch(grants: CapSet, change: &Change, config: &Config, start: &Credentials) -> Refusal {
+    let (uid, now, gid) = (start.uid.effective, start.gid.effective, change.gid);
     let refusal = |cause: String| Refusal::new(Exit::NotGranted, format!("{cause}, which needs SETGID"));
     if gid != now {
         let user = config.user.as_ref().map_or(String::new(), |user| user.to_string());
         return refusal(format!("{}='{user}' changes gid {now} of a start as uid {uid} to {gid}", config::USER)).hint(format!(
-            "Kubernetes: securityContext.runAsGroup: {gid}; Docker/Podman: --user {uid}:{gid}; or write {}={uid}:{now}",
-            config::USER
+            "Kubernetes: securityContext.runAsGroup: {gid}; Docker/Podman: --user {uid}:{gid}; or keep the gid: {}={uid}:{now}; or {}",
+            config::USER,
+            cure::grant(grants)
         ));
     }
     let policy = shown(config.groups.to_string().as_bytes());
-    refusal(format!("{}='{policy}' changes the groups of a start as uid {uid}", config::GROUPS)).hint(
-        "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.fsGroup, supplementalGroups; \
-         Docker/Podman: --group-add",
-    )
+    let refusal =
+        refusal(format!("{}='{policy}' changes the groups of a start as uid {uid}", config::GROUPS));
+    if uid == Uid::ROOT {
+        return refusal.hint(format!("{}; or leave {} out", cure::grant(grants), config::GROUPS));
+    }
+    let groups: Vec<Gid> = change.groups.list.iter().copied().filter(|group| *group != gid).collect();
+    refusal.hint(format!(
+        "leave {} out and let the runtime {}",
+        config::GROUPS,
+        cure::runtime_groups(&groups)
+    ))
 }
 
 /// Root has it in the bounding set but not permitted.
-fn given_up(lacking: CapSet, securebits: Securebits) -> Refusal {
-    let (cause, hint) = match securebits.has(Securebits::NOROOT) {
-        true => ("securebits has SECBIT_NOROOT", WITHOUT_SECUREBIT),
-        false => (
-            "a program that ran before has given it up",
-            "make capshim the first word of the container's command",
-        ),
+fn given_up(lacking: CapSet, start: &Credentials) -> Refusal {
+    let refusal = |cause: &str| {
+        Refusal::new(
+            Exit::NotGranted,
+            format!("in the bounding set but not permitted: {lacking}; started as root, but {cause}"),
+        )
     };
-    Refusal::new(
-        Exit::NotGranted,
-        format!("in the bounding set but not permitted: {lacking}; started as root, but {cause}"),
-    )
-    .hint(hint)
+    match start.securebits.has(Securebits::NOROOT) {
+        true => refusal("securebits has SECBIT_NOROOT").hint(WITHOUT_SECUREBIT),
+        false => refusal("a program that ran before has given it up")
+            .hint(format!("make {} the first word of the container's command", cure::this_program(start))),
+    }
 }
 
-const WITHOUT_SECUREBIT: &str =
-    "start the container without that securebit; nothing inside it can take it back";
+const WITHOUT_NO_NEW_PRIVS: &str = "Kubernetes: securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges";
+
+const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
 
 /// The ambient set cannot take what is asked for.
 pub fn no_ambient(wanted: CapSet, start: &Credentials) -> Refusal {
@@ -175,7 +166,7 @@ pub fn no_ambient(wanted: CapSet, start: &Credentials) -> Refusal {
             Exit::NotGranted,
             format!("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, by which {wanted} would be kept"),
         )
-        .hint("run on a node with Linux 4.3 or newer, or with a runtime class whose sandbox has them");
+        .hint("run it on a node with Linux 4.3 or newer; or without that sandbox: Kubernetes: runtimeClassName; Docker/Podman: --runtime");
     }
     Refusal::new(
         Exit::NotGranted,
@@ -200,109 +191,88 @@ pub fn keepcaps_locked(request: CapSet, securebits: Securebits) -> Refusal {
 }
 
 /// Root without no_new_privs gets the whole bounding set again at exec.
-pub fn root_would_regain(more: CapSet, request: CapSet) -> Refusal {
-    Refusal::new(
+pub fn root_would_regain(more: CapSet, request: CapSet, means: CapSet) -> Refusal {
+    let refusal = Refusal::new(
         Exit::Setting,
         format!(
             "{}='0' would give root the whole bounding set at exec, which has {more} beyond CAPSHIM_CAPS",
             config::NO_NEW_PRIVS
         ),
-    )
-    .hint(format!(
-        "leave {} out; or grant no more than is asked for: {}",
-        config::NO_NEW_PRIVS,
-        grant_only(request)
-    ))
+    );
+    let leave_out = format!("leave {} out", config::NO_NEW_PRIVS);
+    match means.is_empty() {
+        true => refusal
+            .hint(format!("{leave_out}; or grant no more than is asked for: {}", cure::grant_only(request))),
+        false => refusal.hint(format!(
+            "{leave_out}; or grant SETPCAP, by which capshim drops the rest: {}",
+            cure::grant(request | means | CapSet::of(&[Cap::CAP_SETPCAP]))
+        )),
+    }
 }
 
 /// This program's file carries more than the request, and could be executed again.
-pub fn file_would_regain(more: CapSet) -> Refusal {
+pub fn file_would_regain(more: CapSet, request: CapSet, start: &Credentials) -> Refusal {
     Refusal::new(
         Exit::Setting,
         format!("{}='0' would let the application run this program again and take {more} from its file capabilities", config::NO_NEW_PRIVS),
     )
-    .hint(format!("leave {} at 1, or give the file no more than {} asks for", config::NO_NEW_PRIVS, config::CAPS))
+    .hint(format!(
+        "leave {} out; or give the file no more than {} asks for: {}",
+        config::NO_NEW_PRIVS,
+        config::CAPS,
+        cure::file_caps(request, &cure::this_program(start))
+    ))
 }
 
 /// A step's call failed. `denies_setgroups` is what this user namespace says.
 pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal {
-    let call = format!("{step}: {errno}");
-    let unmapped = |what: String, file: &str, flag: &str| {
-        let hint = format!(
-            "choose one that /proc/self/{file} lists, or map it: Kubernetes: hostUsers: true; Podman: {flag} or --userns"
-        );
-        Refusal::new(Exit::NotGranted, format!("{call}: {what} not mapped in this user namespace")).hint(hint)
+    let unmapped = |what: String, file: &str| {
+        let cause = format!("{step}: {errno}: {what} not mapped in this user namespace");
+        Refusal::new(Exit::NotGranted, cause).hint(format!(
+            "choose one that /proc/self/{file} lists; or map it: Kubernetes: hostUsers: true; \
+             Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)"
+        ))
     };
     match (step, errno) {
-        (Step::SetUid(uid), Errno::EINVAL) => unmapped(format!("uid {uid} is"), "uid_map", "--uidmap"),
-        (Step::SetGid(gid), Errno::EINVAL) => unmapped(format!("gid {gid} is"), "gid_map", "--gidmap"),
+        (Step::SetUid(uid), Errno::EINVAL) => unmapped(format!("uid {uid} is"), "uid_map"),
+        (Step::SetGid(gid), Errno::EINVAL) => unmapped(format!("gid {gid} is"), "gid_map"),
         (Step::SetGroups(groups), Errno::EINVAL) => {
-            unmapped(format!("one of {} is", listed(groups)), "gid_map", "--gidmap")
+            unmapped(format!("one of {} is", listed(groups)), "gid_map")
         }
         (Step::SetGroups(_), Errno::EPERM) if denies_setgroups => {
-            Refusal::new(Exit::NotGranted, format!("{call}: SETGID is held, but this user namespace denies setgroups"))
-                .hint("make the namespace with newuidmap and newgidmap (Podman does where /etc/subgid lists the user), or start it as root")
+            let cause = format!("{step}: {errno}: SETGID is held, but this user namespace denies setgroups");
+            Refusal::new(Exit::NotGranted, cause).hint(
+                "make the namespace with newuidmap and newgidmap, as Podman does where /etc/subuid and /etc/subgid list the user; \
+                 or start the container as the node's root, without one",
+            )
         }
-        (_, Errno::EPERM) => Refusal::new(Exit::System, call).hint(
-            "everything that it needs is held: a seccomp filter or security module forbids the call; try the runtime's default profile",
-        ),
-        _ => Refusal::new(Exit::System, call),
+        _ => call_failed(step, errno),
+    }
+}
+
+/// A call failed that needs nothing, or whose needs are held.
+pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
+    let refusal = Refusal::new(Exit::System, format!("{call}: {errno}"));
+    match errno {
+        Errno::EPERM | Errno::ENOSYS => refusal.hint(format!(
+            "everything that it needs is held: a seccomp filter or security module forbids the call: {}",
+            cure::DEFAULT_PROFILE
+        )),
+        _ => refusal,
     }
 }
 
 /// The credentials read back are not the planned ones.
 pub fn differs(differences: &[String]) -> Refusal {
-    Refusal::new(
-        Exit::System,
-        format!("the credentials read back differ from the plan: {}", differences.join("; ")),
-    )
-    .hint(LIES)
+    call_lied(format!("the credentials read back differ from the plan: {}", differences.join("; ")))
 }
 
-/// A call that succeeded and changed nothing.
-pub const LIES: &str = "a sandbox or seccomp filter may report success for calls that it does not make: try the node's default runtime and profile";
-
-/// A start as root with these capabilities, for one that was started as this user.
-pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
-    let in_dockerfile = "in a Dockerfile: USER 0 before it";
-    match (uid == Uid::ROOT, caps.is_empty()) {
-        (true, _) => grant(caps),
-        (false, true) => {
-            format!("Kubernetes: securityContext.runAsUser: 0; Docker/Podman: --user 0; {in_dockerfile}")
-        }
-        (false, false) => format!(
-            "Kubernetes: securityContext.runAsUser: 0 and {}; Docker/Podman: --user 0 {}; {in_dockerfile}",
-            pod_field(caps),
-            flags(caps)
-        ),
-    }
-}
-
-fn grant(caps: CapSet) -> String {
-    let first = caps.names().next().unwrap_or_default();
-    format!(
-        "Kubernetes: {} (without CAP_: containerd takes CAP_{first} for an unknown capability and does not say so); Docker/Podman: {}",
-        pod_field(caps),
-        flags(caps)
-    )
-}
-
-fn grant_only(caps: CapSet) -> String {
-    let (kubernetes, flag) =
-        ("Kubernetes: securityContext.capabilities.drop: [\"ALL\"]", "Docker/Podman: --cap-drop ALL");
-    match caps.is_empty() {
-        true => format!("{kubernetes}; {flag}"),
-        false => format!("{kubernetes} and {}; {flag} {}", pod_field(caps), flags(caps)),
-    }
-}
-
-fn pod_field(caps: CapSet) -> String {
-    let names: Vec<String> = caps.names().map(|name| format!("\"{name}\"")).collect();
-    format!("securityContext.capabilities.add: [{}]", names.join(", "))
-}
-
-fn flags(caps: CapSet) -> String {
-    caps.names().map(|name| format!("--cap-add {name}")).collect::<Vec<_>>().join(" ")
+/// A call reported success and did nothing.
+pub fn call_lied(cause: impl Into<String>) -> Refusal {
+    Refusal::new(Exit::System, cause).hint(format!(
+        "a seccomp filter or sandbox reports success for a call that it does not make: {}",
+        cure::DEFAULT_PROFILE
+    ))
 }
 
 #[cfg(test)]

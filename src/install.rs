@@ -48,7 +48,7 @@ impl fmt::Display for Installed {
 /// capabilities, permitted, or none.
 pub fn install(path: &CStr, file_caps: CapSet) -> Result<Installed, Refusal> {
     let start = credentials::read()?;
-    plan::refuse_set_id(&start)?;
+    plan::refuse_set_id(&start, sys::executed_path())?;
     refuse_effective_file(&start)?;
     let program = this_program()?;
     let target = Target::find(path, file_caps, start)?;

@@ -9,6 +9,7 @@ use std::fmt;
 use nix::errno::Errno;
 
 use crate::capset::{Cap, CapSet};
+use crate::cure;
 use crate::diagnose;
 use crate::error::{Exit, Refusal, shown};
 use crate::file_caps::{FileCaps, Malformed};
@@ -145,7 +146,7 @@ impl Attempt {
     fn as_root(&self) -> String {
         let of = |needed: bool, cap: Cap| if needed { CapSet::of(&[cap]) } else { CapSet::EMPTY };
         let (writes, sets) = (!self.root_may_write(), !self.file_caps.is_empty());
-        diagnose::grant_to_root(of(writes, Cap::CAP_DAC_OVERRIDE) | of(sets, Cap::CAP_SETFCAP), self.uid)
+        cure::grant_to_root(of(writes, Cap::CAP_DAC_OVERRIDE) | of(sets, Cap::CAP_SETFCAP), self.uid)
     }
 }
 
@@ -173,8 +174,7 @@ pub fn in_the_way(path: &str, what: &str) -> Refusal {
 
 /// The copy is not what was written.
 pub fn differs(path: &str, made: &Copy, planned: &Copy) -> Refusal {
-    Refusal::new(Exit::System, format!("the copy for {path} reads back as {made}; it should be {planned}"))
-        .hint(diagnose::LIES)
+    diagnose::call_lied(format!("the copy for {path} reads back as {made}; it should be {planned}"))
 }
 
 /// An installation that failed, and then its temporary file could not be removed.
@@ -201,5 +201,5 @@ pub fn effective_file(given: CapSet, path: &[u8]) -> Refusal {
         Exit::Setting,
         format!("the file capabilities of {path} are effective: whoever executes it could write files with {given}"),
     )
-    .hint(format!("make them permitted only: setcap {}=p {path}; to install, start as root", diagnose::file_words(given)))
+    .hint(format!("make them permitted only: {}; to install, start as root", cure::file_caps(given, &path)))
 }

@@ -6,8 +6,9 @@
 //!
 //! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
 //! [`accounts`], [`groups`], [`change`], [`plan`], [`expected`], [`file_caps`], [`outcome`],
-//! [`environment`], [`diagnose`], [`install_error`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`]), changes
-//! ([`apply`]) or replaces ([`exec`]) this process, or copies its program ([`install`]); every unsafe line is in [`sys`].
+//! [`environment`], [`diagnose`], [`install_error`], [`cure`], [`error`]. The rest reads ([`credentials`],
+//! [`target`], [`elf`], [`reach`]), changes ([`apply`]) or replaces ([`exec`]) this process, or copies its
+//! program ([`install`]); every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
 pub mod accounts;
@@ -18,6 +19,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod cure;
 pub mod diagnose;
 pub mod elf;
 pub mod environment;
@@ -33,6 +35,7 @@ pub mod layout;
 pub mod outcome;
 pub mod plan;
 pub mod prepare;
+pub mod reach;
 pub mod report;
 #[allow(unsafe_code)]
 pub mod sys;

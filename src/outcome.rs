@@ -5,7 +5,7 @@
 
 use crate::capset::CapSet;
 use crate::config;
-use crate::credentials::Securebits;
+use crate::credentials::{Credentials, Securebits};
 use crate::error::{Exit, Refusal};
 use crate::expected::Expected;
 use crate::file_caps::{After, Before, Executable, FileCaps, Obstacle, after_exec};
@@ -29,44 +29,43 @@ pub fn before_exec(planned: &Expected, bounding: CapSet, securebits: Securebits)
 /// permitted or effective set would be more or less than the request. Only ambient may be
 /// lost: then its children do not inherit.
 ///
-/// `granted` is what the bounding set was before any of it was dropped.
-pub fn judge(before: &Before, file: &Executable, name: &str, granted: CapSet) -> Result<After, Refusal> {
+/// `start` is what there was before anything was dropped.
+pub fn judge(before: &Before, file: &Executable, name: &str, start: &Credentials) -> Result<After, Refusal> {
     let caps = file.caps.unwrap_or_default();
     let after = after_exec(before, file).map_err(|obstacle| match obstacle {
         Obstacle::ChangesIds { uid, gid } => file_changes_ids(name, before, uid, gid),
-        Obstacle::NotPermitted => file_demands(name, caps, before.bounding, granted),
+        Obstacle::NotPermitted => file_demands(name, caps, before, start),
     })?;
     if after.permitted != before.permitted || after.effective != before.permitted {
-        return Err(file_differs(name, caps, &after, before.permitted));
+        return Err(file_differs(name, caps, &after, before, start));
     }
     Ok(after)
 }
 
 /// The command's file has the effective bit and capabilities that it cannot get: they were
 /// not granted, or dropped from the bounding set because nobody asked for them.
-fn file_demands(name: &str, caps: FileCaps, now: CapSet, granted: CapSet) -> Refusal {
-    let lacking = caps.permitted - now;
-    let (why, instead) = match lacking.is_subset_of(granted) {
-        true => (format!("which {} does not ask for", config::CAPS), asking_for(caps)),
-        false => ("not granted to this container".to_owned(), String::new()),
+fn file_demands(name: &str, caps: FileCaps, before: &Before, start: &Credentials) -> Refusal {
+    let lacking = caps.permitted - before.bounding;
+    let why = match lacking.is_subset_of(start.bounding.unwrap_or(before.bounding)) {
+        true => format!("which {} does not ask for", config::CAPS),
+        false => "not granted to this container".to_owned(),
     };
     let cause = format!("{name}: its file capabilities demand {lacking}, {why}, so it cannot be executed");
-    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name) + &instead)
+    Refusal::new(Exit::CannotExecute, cause)
+        .hint(without_file_capabilities(name) + &asking_for(caps, before, start))
 }
 
 /// The command's file would leave the application with more or less than was asked.
-fn file_differs(name: &str, caps: FileCaps, after: &After, request: CapSet) -> Refusal {
+fn file_differs(name: &str, caps: FileCaps, after: &After, before: &Before, start: &Credentials) -> Refusal {
     let cause = format!(
-        "{name}: its file capabilities would leave the application permitted {} and effective {}, and {} asks for {request}",
+        "{name}: its file capabilities would leave the application permitted {} and effective {}, and {} asks for {}",
         after.permitted,
         after.effective,
-        config::CAPS
+        config::CAPS,
+        before.permitted
     );
-    let instead = match caps.effective && !caps.permitted.is_empty() {
-        true => asking_for(caps),
-        false => String::new(),
-    };
-    Refusal::new(Exit::CannotExecute, cause).hint(without_file_capabilities(name) + &instead)
+    Refusal::new(Exit::CannotExecute, cause)
+        .hint(without_file_capabilities(name) + &asking_for(caps, before, start))
 }
 
 /// The command's set-id bits would change an id.
@@ -98,7 +97,14 @@ fn without_file_capabilities(name: &str) -> String {
     )
 }
 
-fn asking_for(caps: FileCaps) -> String {
+/// A third way, where the file makes its permitted set effective and could be given the same
+/// request: where root switches, or where no_new_privs makes sure that nothing is regained.
+fn asking_for(caps: FileCaps, before: &Before, start: &Credentials) -> String {
+    let switches = start.uid.effective != before.uid && start.carried().is_subset_of(caps.permitted);
+    let to_be_had = caps.permitted.is_subset_of(start.permitted) && (switches || before.no_new_privs);
+    if !caps.effective || caps.permitted.is_empty() || !to_be_had {
+        return String::new();
+    }
     let list = caps.permitted.names().collect::<Vec<_>>().join(",").to_lowercase();
     format!("; or ask for what the file gives: {}={list}", config::CAPS)
 }

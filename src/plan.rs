@@ -5,6 +5,7 @@
 //! fail step by step. `apply` performs it.
 #![forbid(unsafe_code)]
 
+use std::ffi::CStr;
 use std::fmt;
 
 use crate::accounts::Accounts;
@@ -96,7 +97,7 @@ pub fn listed(groups: &[Gid]) -> String {
 }
 
 /// A start with changed ids is no container start: whoever started it chose the environment.
-pub fn refuse_set_id(start: &Credentials) -> Result<(), Refusal> {
+pub fn refuse_set_id(start: &Credentials, program: &CStr) -> Result<(), Refusal> {
     let (uid, gid) = (start.uid, start.gid);
     if uid.real == uid.effective && gid.real == gid.effective {
         return Ok(());
@@ -105,7 +106,10 @@ pub fn refuse_set_id(start: &Credentials) -> Result<(), Refusal> {
         Exit::Setting,
         format!("started set-user-ID or set-group-ID (real uid {} gid {}, effective uid {} gid {})", uid.real, gid.real, uid.effective, gid.effective),
     )
-    .hint("remove the bits from this program's file: chmod u-s,g-s; a start as root or file capabilities (=p) do what they were meant to do"))
+    .hint(format!(
+        "remove the bits: chmod u-s,g-s {} (a start as root, or file capabilities, do what they were meant to do)",
+        shown(program.to_bytes())
+    )))
 }
 
 /// Whether a step or a message depends on the bounding set and on this program's own file,
@@ -131,7 +135,7 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
         false => None,
     };
     if let Some(bounding) = bounding.filter(|_| !config.no_new_privs) {
-        refuse_regain(change.uid, start, request, bounding)?;
+        refuse_regain(&change, start, request, bounding)?;
     }
     let steps = steps(config, start, &change, request)?;
     let Change { uid, gid, groups, .. } = change;
@@ -166,14 +170,7 @@ fn request(
     let (required, optional) = (config.caps.required, config.caps.optional);
     let lacking = (required | change.means()) - start.permitted;
     if !lacking.is_empty() {
-        return Err(diagnose::lacking(
-            lacking,
-            required,
-            change.means(),
-            (change.uid, change.gid),
-            config,
-            start,
-        ));
+        return Err(diagnose::lacking(lacking, change, config, start));
     }
     // What ambient holds already survives, unless the uid changes.
     let ambient = if change.switches { CapSet::EMPTY } else { start.ambient };
@@ -251,12 +248,17 @@ fn steps(
 
 /// Without no_new_privs, an exec can give back what is in the bounding set: all of it to
 /// root, and to others what this program's own file carries, by running it again.
-fn refuse_regain(uid: Uid, start: &Credentials, request: CapSet, bounding: CapSet) -> Result<(), Refusal> {
-    if uid == Uid::ROOT {
+fn refuse_regain(
+    change: &Change,
+    start: &Credentials,
+    request: CapSet,
+    bounding: CapSet,
+) -> Result<(), Refusal> {
+    if change.uid == Uid::ROOT {
         let more = bounding - request;
         return match more.is_empty() || start.securebits.has(Securebits::NOROOT) {
             true => Ok(()),
-            false => Err(diagnose::root_would_regain(more, request)),
+            false => Err(diagnose::root_would_regain(more, request, change.means())),
         };
     }
     // Only its file can have given a non-root process what is permitted and not ambient.
@@ -265,7 +267,7 @@ fn refuse_regain(uid: Uid, start: &Credentials, request: CapSet, bounding: CapSe
     let more = ((given | start.carried()) & bounding) - request;
     match more.is_empty() {
         true => Ok(()),
-        false => Err(diagnose::file_would_regain(more)),
+        false => Err(diagnose::file_would_regain(more, request, start)),
     }
 }
 

@@ -11,8 +11,10 @@ use nix::errno::Errno;
 use crate::accounts::Accounts;
 use crate::config::Config;
 use crate::credentials::{self, Credentials};
+use crate::diagnose;
 use crate::error::{Exit, Refusal, errno_of};
 use crate::plan::{self, Plan};
+use crate::reach::{self, Closed};
 use crate::sys;
 
 /// A plan, and what it rests on.
@@ -26,7 +28,7 @@ pub struct Prepared {
 
 /// Makes the plan for a process that has these credentials, or says why there is none.
 pub fn prepare(mut start: Credentials, environment: &[&CStr]) -> Result<Prepared, Refusal> {
-    plan::refuse_set_id(&start)?;
+    plan::refuse_set_id(&start, sys::executed_path())?;
     let config = Config::parse(environment)?;
     if plan::needs_bounding(&config, &start) {
         start.bounding = Some(credentials::bounding()?);
@@ -40,7 +42,16 @@ pub fn prepare(mut start: Credentials, environment: &[&CStr]) -> Result<Prepared
 /// Reads /etc/passwd and /etc/group, once each.
 fn accounts(config: &Config, start: &Credentials) -> Result<Accounts, Refusal> {
     let failed = |path: &'static str| {
-        move |error: io::Error| Refusal::new(Exit::System, format!("read({path}): {}", errno_of(&error)))
+        move |error: io::Error| {
+            let errno = errno_of(&error);
+            let refusal = Refusal::new(Exit::System, format!("read({path}): {errno}"));
+            match errno {
+                Errno::EISDIR => refusal.hint(format!(
+                    "put a file at {path}: a bind mount of one that is not there makes a folder"
+                )),
+                _ => refusal,
+            }
+        }
     };
     let accounts = Accounts::users(start.uid.effective, config.user.as_ref(), open(c"/etc/passwd")?)
         .map_err(failed("/etc/passwd"))?;
@@ -58,9 +69,17 @@ fn open(path: &CStr) -> Result<Box<dyn BufRead>, Refusal> {
         Ok(file) => Ok(Box::new(BufReader::with_capacity(BUFFER, file))),
         Err(Errno::ENOENT) => Ok(Box::new(io::empty())),
         Err(errno) => {
-            let path = path.to_string_lossy();
-            Err(Refusal::new(Exit::System, format!("open({path}): {errno}"))
-                .hint(format!("let everyone read it, as usual: chmod 644 {path}")))
+            let call = format!("open({})", path.to_string_lossy());
+            let failed = diagnose::call_failed(call, errno);
+            Err(match (errno, reach::closed(path)) {
+                (Errno::EACCES, Closed::Folder(folder)) => {
+                    failed.hint(format!("let everyone search its folder, as usual: chmod a+x {folder}"))
+                }
+                (Errno::EACCES, Closed::File(file)) => {
+                    failed.hint(format!("let everyone read it, as usual: chmod 644 {file}"))
+                }
+                _ => failed,
+            })
         }
     }
 }

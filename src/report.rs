@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use crate::capset::{self, CapSet};
 use crate::config::{self, Config};
 use crate::credentials::{Credentials, Ids, OwnFile};
+use crate::cure;
 use crate::error::{Note, Refusal, shown};
 use crate::exec::Found;
 use crate::expected::Expected;
@@ -228,7 +229,10 @@ pub fn killed(to: &mut Layout, signal: i32) {
     to.title("outcome");
     to.painted(Paint::Red, &format!("  signal {signal} ended the attempt, and would end a run"));
     if signal == libc::SIGSYS {
-        to.line("  hint:  a seccomp filter kills for one of the calls of the plan: try the runtime's default profile");
+        to.line(&format!(
+            "  hint:  a seccomp filter kills for one of the calls of the plan: {}",
+            cure::DEFAULT_PROFILE
+        ));
     }
     to.line(&format!("  exit code {}", 128 + signal));
 }

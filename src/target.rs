@@ -14,7 +14,8 @@ use nix::sys::statvfs::FsFlags;
 use crate::apply::Verified;
 use crate::capset::CapSet;
 use crate::credentials;
-use crate::error::{Exit, Note, Refusal, shown};
+use crate::diagnose;
+use crate::error::{Note, Refusal, shown};
 use crate::file_caps::{self, Executable, FileCaps, Head};
 use crate::identity::{Gid, Id, Uid};
 use crate::outcome;
@@ -61,8 +62,7 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
     };
     let name = shown(holder.to_bytes());
     let before = outcome::before_exec(now, bounding, verified.start().securebits);
-    let granted = verified.start().bounding.unwrap_or(bounding);
-    let after = outcome::judge(&before, &file, &name, granted)?;
+    let after = outcome::judge(&before, &file, &name, verified.start())?;
     // What root's children hold comes from root's rule and not from ambient.
     let lost = if now.uid == Uid::ROOT { CapSet::EMPTY } else { now.caps - after.ambient };
     Ok(Effect { holder, caps: file.caps, ambient: after.ambient, lost })
@@ -104,8 +104,7 @@ fn head(path: &CStr) -> Vec<u8> {
 fn executable_facts(path: &CStr) -> Result<Executable, Refusal> {
     let Ok(status) = stat(path) else { return Ok(Executable::default()) };
     let name = || shown(path.to_bytes());
-    let failed =
-        |call: &str, errno: Errno| Refusal::new(Exit::System, format!("{call}({}): {errno}", name()));
+    let failed = |call: &str, errno: Errno| diagnose::call_failed(format!("{call}({})", name()), errno);
     let set_uid = status.st_mode & libc::S_ISUID != 0;
     // Without the group's execute bit, set-group-ID meant mandatory locking.
     let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);

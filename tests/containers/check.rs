@@ -244,7 +244,8 @@ fn a_filter_that_kills_is_reported_with_the_signal() {
     assert!(
         output.stdout.ends_with(
             "\noutcome\n  signal 31 ended the attempt, and would end a run\n  \
-             hint:  a seccomp filter kills for one of the calls of the plan: try the runtime's default profile\n  exit code 159\n"
+             hint:  a seccomp filter kills for one of the calls of the plan: use the runtime's default profile: \
+             Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; Docker/Podman: leave out --security-opt seccomp=FILE\n  exit code 159\n"
         ),
         "{}",
         output.stdout

@@ -6,8 +6,9 @@ use crate::needs_containers;
 
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
      an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
+const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
 const NON_ROOT: &str = "put them on the file when the image is built: setcap cap_ipc_lock=p /capshim; or start as root with \
-     CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0 and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
+     CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
      \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
 
 fn user() -> Container {
@@ -52,8 +53,8 @@ fn a_shell_before_the_shim_under_no_new_privs() {
         start().no_new_privs(),
         &["/bin/sh", "-c", "exec /capshim /state"],
         "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but with no_new_privs on they count only in the \
-         container's first program, and another one ran before",
-        "make /capshim the first word of the container's command, without sh -c before it; or Kubernetes: \
+         container's first program, and another one ran before (or the runtime is a Docker older than 23.0.7 or 24.0.6)",
+        "make /capshim the first word of the container's command, without sh -c before it (and update such a Docker); or Kubernetes: \
          securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges",
     );
     // Without no_new_privs the file's capabilities count in any program.
@@ -72,7 +73,8 @@ fn file_capabilities_on_a_nosuid_mount() {
         start.bind("/shim", "/nosuid", &["nosuid"]),
         &["/nosuid/capshim", "/state"],
         cause,
-        "put the program on a mount without nosuid",
+        "run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid: \
+         Docker/Podman: --tmpfs FOLDER:exec,suid",
     );
 }
 
@@ -124,7 +126,7 @@ fn a_root_start_after_a_program_that_gave_a_capability_up() {
         root(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]),
         &["/launch", "--securebits", "1", "--", "/capshim", "/state"],
         "in the bounding set but not permitted: SETGID, SETUID, IPC_LOCK; started as root, but securebits has SECBIT_NOROOT",
-        "start the container without that securebit; nothing inside it can take it back",
+        WITHOUT_SECUREBIT,
     );
     let given_up = root(&["IPC_LOCK", "SETGID", "SETUID"])
         .set("permitted", &["SETGID", "SETUID"])
@@ -133,7 +135,7 @@ fn a_root_start_after_a_program_that_gave_a_capability_up() {
         given_up.no_new_privs(),
         &["/capshim", "/state"],
         "in the bounding set but not permitted: IPC_LOCK; started as root, but a program that ran before has given it up",
-        "make capshim the first word of the container's command",
+        "make /capshim the first word of the container's command",
     );
 }
 
@@ -150,7 +152,7 @@ fn a_securebit_that_forbids_ambient() {
         start("ipc_lock"),
         &command,
         "securebits 0x40 has SECBIT_NO_CAP_AMBIENT_RAISE: ambient cannot take IPC_LOCK",
-        "start the container without that securebit; nothing inside it can take it back",
+        WITHOUT_SECUREBIT,
     );
     start("none").run(&command).is_exactly(1000, 1000, "29, 1000, 1001", "none");
     let optional = start("ipc_lock?").run(&command);
@@ -179,7 +181,7 @@ fn a_securebit_that_locks_keepcaps() {
         start,
         &["/launch", "--securebits", "32", "--", "/capshim", "/state"],
         "securebits 0x20 has SECBIT_KEEP_CAPS_LOCKED: IPC_LOCK cannot be kept in a change of user",
-        "start the container without that securebit; nothing inside it can take it back",
+        WITHOUT_SECUREBIT,
     );
 }
 
@@ -226,7 +228,7 @@ fn a_sandbox_without_ambient_capabilities() {
         start("ipc_lock"),
         &["/capshim", "/state"],
         "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, by which IPC_LOCK would be kept",
-        "run on a node with Linux 4.3 or newer, or with a runtime class whose sandbox has them",
+        "run it on a node with Linux 4.3 or newer; or without that sandbox: Kubernetes: runtimeClassName; Docker/Podman: --runtime",
     );
     assert_eq!(start("none").shim(&["/bin/sh", "-c", "id -u"]).stdout, "1000\n");
 }
@@ -238,8 +240,8 @@ fn groups_that_change_without_a_switch_of_user() {
         Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "none").env("CAPSHIM_GROUPS", policy)
     };
     let cause = "CAPSHIM_GROUPS='none' changes the groups of a start as uid 1000, which needs SETGID";
-    let hint = "leave CAPSHIM_GROUPS out and let the runtime set them: Kubernetes: securityContext.fsGroup, supplementalGroups; \
-         Docker/Podman: --group-add";
+    let hint = "leave CAPSHIM_GROUPS out and let the runtime give none: Kubernetes: no fsGroup and no supplementalGroups in the \
+         pod's securityContext; Docker/Podman: no --group-add";
     says(start("none"), &["/capshim", "/state"], cause, hint);
     // First things first: the grant alone would not help.
     let both = user().capabilities(&["IPC_LOCK"]).groups(&[2000]).env("CAPSHIM_GROUPS", "none");
@@ -258,7 +260,9 @@ fn a_gid_that_changes_without_a_switch_of_user() {
         Container::user(0, 500).env("CAPSHIM_USER", "root"),
         &["/capshim", "/state"],
         "CAPSHIM_USER='root' changes gid 500 of a start as uid 0 to 0, which needs SETGID",
-        "Kubernetes: securityContext.runAsGroup: 0; Docker/Podman: --user 0:0; or write CAPSHIM_USER=0:500",
+        "Kubernetes: securityContext.runAsGroup: 0; Docker/Podman: --user 0:0; or keep the gid: CAPSHIM_USER=0:500; or Kubernetes: \
+         securityContext.capabilities.add: [\"SETGID\"] (without CAP_: containerd takes CAP_SETGID for an unknown capability and does \
+         not say so); Docker/Podman: --cap-add SETGID",
     );
     Container::user(0, 500).env("CAPSHIM_USER", "0:500").shim(&["/state"]).is_exactly(0, 500, "none", "none");
 }
@@ -276,8 +280,9 @@ fn a_seccomp_filter_that_forbids_a_step_is_a_failed_call() {
             71,
             &format!(
                 "{said}
-capshim: hint: everything that it needs is held: a seccomp filter or security module forbids the call; \
-                 try the runtime's default profile
+capshim: hint: everything that it needs is held: a seccomp filter or security module forbids the call: \
+                 use the runtime's default profile: Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; \
+                 Docker/Podman: leave out --security-opt seccomp=FILE
 "
             ),
         );

@@ -3,8 +3,7 @@
 use crate::container::Container;
 use crate::needs_containers;
 
-const UID_HINT: &str = "choose one that /proc/self/uid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --uidmap or --userns";
-const GID_HINT: &str = "choose one that /proc/self/gid_map lists, or map it: Kubernetes: hostUsers: true; Podman: --gidmap or --userns";
+const MAP: &str = "lists; or map it: Kubernetes: hostUsers: true; Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)";
 
 fn inside(user: &str) -> Container {
     let granted = ["IPC_LOCK", "SETGID", "SETUID"];
@@ -30,14 +29,14 @@ fn an_id_that_is_not_mapped_is_named() {
         77,
         &format!(
             "capshim: setresuid(1000, 1000, 1000): EINVAL: Invalid argument: uid 1000 is not mapped in this user namespace\n\
-             capshim: hint: {UID_HINT}\n"
+             capshim: hint: choose one that /proc/self/uid_map {MAP}\n"
         ),
     );
     inside("5:1000").user_namespace(100_000, 1000).shim(&["/state"]).refuses(
         77,
         &format!(
             "capshim: setgroups(1000): EINVAL: Invalid argument: one of 1000 is not mapped in this user namespace\n\
-             capshim: hint: {GID_HINT}\n"
+             capshim: hint: choose one that /proc/self/gid_map {MAP}\n"
         ),
     );
 }
@@ -60,7 +59,7 @@ fn an_inherited_group_that_is_not_mapped_is_left_out_and_never_kept() {
         78,
         "capshim: CAPSHIM_GROUPS='keep' cannot keep group 65534: it may stand for a group that this user namespace does not map, \
          and writing it back would grant another one\n\
-         capshim: hint: list the groups that the application needs: CAPSHIM_GROUPS=2000,3000\n",
+         capshim: hint: list the groups that the application needs: CAPSHIM_GROUPS=2000\n",
     );
 }
 
@@ -72,7 +71,8 @@ fn a_namespace_that_denies_setgroups_is_told_apart_from_a_missing_capability() {
     outside("1000:1000").run(&launch).refuses(
         77,
         "capshim: setgroups(1000): EPERM: Operation not permitted: SETGID is held, but this user namespace denies setgroups\n\
-         capshim: hint: make the namespace with newuidmap and newgidmap (Podman does where /etc/subgid lists the user), or start it as root\n",
+         capshim: hint: make the namespace with newuidmap and newgidmap, as Podman does where /etc/subuid and /etc/subgid list the user; \
+         or start the container as the node's root, without one\n",
     );
     // Where the list is right already, setgroups is not called.
     let launch = [

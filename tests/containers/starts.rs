@@ -211,7 +211,8 @@ fn root_without_a_user_is_refused() {
     Container::root().env("CAPSHIM_CAPS", "none").shim(&["/state"]).refuses(
         78,
         "capshim: started as root and CAPSHIM_USER is not set\n\
-         capshim: hint: set CAPSHIM_USER=app (or uid:gid) in the pod's env: or with docker run -e; CAPSHIM_USER=root stays root on purpose\n",
+         capshim: hint: set it (Kubernetes: env; Docker/Podman: -e): CAPSHIM_USER=app, a user of the image; or CAPSHIM_USER=1000:1000, uid and gid; \
+         or CAPSHIM_USER=root, which stays root on purpose\n",
     );
 }
 
@@ -227,7 +228,7 @@ fn a_set_user_id_or_set_group_id_installation_is_refused() {
             78,
             &format!(
                 "capshim: started set-user-ID or set-group-ID ({ids})\n\
-                 capshim: hint: remove the bits from this program's file: chmod u-s,g-s; a start as root or file capabilities (=p) do what they were meant to do\n"
+                 capshim: hint: remove the bits: chmod u-s,g-s /capshim (a start as root, or file capabilities, do what they were meant to do)\n"
             ),
         );
     }
@@ -241,7 +242,7 @@ fn no_new_privs_off_is_refused_where_the_shims_file_carries_more() {
     start().shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_NO_NEW_PRIVS='0' would let the application run this program again and take NET_RAW from its file capabilities\n\
-         capshim: hint: leave CAPSHIM_NO_NEW_PRIVS at 1, or give the file no more than CAPSHIM_CAPS asks for\n",
+         capshim: hint: leave CAPSHIM_NO_NEW_PRIVS out; or give the file no more than CAPSHIM_CAPS asks for: setcap cap_ipc_lock=p /capshim\n",
     );
     let exact = file_start("cap_ipc_lock=p", &both).env("CAPSHIM_NO_NEW_PRIVS", "0").shim(&["/state"]);
     assert_eq!((exact.state()["ambient"], exact.state()["no_new_privs"]), ("IPC_LOCK", "off"));

@@ -130,8 +130,7 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     let bounding = expected.bounding.or(start.bounding).unwrap_or_default();
     let before = outcome::before_exec(expected, bounding, start.securebits);
     let name = if case.way == Way::Nosuid { command(case) } else { format!("/targets/{}", case.target) };
-    let granted = start.bounding.unwrap_or_default();
-    outcome::judge(&before, &as_the_shim_sees(world, case), &name, granted)?;
+    outcome::judge(&before, &as_the_shim_sees(world, case), &name, start)?;
     let after =
         file_caps::after_exec(&before, &as_the_kernel_sees(world, case)).expect("what was judged to run");
     let groups: Vec<u32> = expected.groups.iter().map(|gid| gid.raw()).collect();

@@ -1,0 +1,122 @@
+//! The words to type in a hint, for Kubernetes and for Docker or Podman.
+//!
+//! Pure. It does not choose between cures: `diagnose` does.
+//!
+//! A hint has its ways separated by `; or `. Where they differ by who starts the container,
+//! a way has both, `Kubernetes: ...; Docker/Podman: ...`; the rest of it is for either. The
+//! tests take a hint apart by these words and perform it.
+#![forbid(unsafe_code)]
+
+use crate::capset::{Cap, CapSet};
+use crate::config;
+use crate::credentials::Credentials;
+use crate::error::shown;
+use crate::identity::{Gid, Uid};
+
+/// No more groups than this are written out.
+const MOST_GROUPS: usize = 16;
+
+/// Without the seccomp filter that is in the way.
+pub const DEFAULT_PROFILE: &str = "use the runtime's default profile: Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; \
+     Docker/Podman: leave out --security-opt seccomp=FILE";
+
+/// To grant these.
+pub fn grant(caps: CapSet) -> String {
+    let first = caps.names().next().unwrap_or_default();
+    format!(
+        "Kubernetes: {} (without CAP_: containerd takes CAP_{first} for an unknown capability and does not say so); Docker/Podman: {}",
+        pod_field(caps),
+        flags(caps)
+    )
+}
+
+/// To grant these and nothing else.
+pub fn grant_only(caps: CapSet) -> String {
+    let (kubernetes, flag) =
+        ("Kubernetes: securityContext.capabilities.drop: [\"ALL\"]", "Docker/Podman: --cap-drop ALL");
+    match caps.is_empty() {
+        true => format!("{kubernetes}; {flag}"),
+        false => format!("{kubernetes} and {}; {flag} {}", pod_field(caps), flags(caps)),
+    }
+}
+
+/// A start as root with these, for one that was started as this user.
+pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
+    let in_dockerfile = "in a Dockerfile: USER 0 before it";
+    match (uid == Uid::ROOT, caps.is_empty()) {
+        (true, _) => grant(caps),
+        (false, true) => {
+            format!("Kubernetes: securityContext.runAsUser: 0; Docker/Podman: --user 0; {in_dockerfile}")
+        }
+        (false, false) => format!(
+            "Kubernetes: securityContext.runAsUser: 0 and {}; Docker/Podman: --user 0 {}; {in_dockerfile}",
+            pod_field(caps),
+            flags(caps)
+        ),
+    }
+}
+
+/// Two ways to these for a user who is not root.
+pub fn non_root_start(caps: CapSet, path: &str, start: &Credentials) -> String {
+    let all = caps | CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
+    let (uid, gid) = (start.uid.effective, start.gid.effective);
+    format!(
+        "put them on the file when the image is built: {}; or start as root with {}={uid}:{gid}: Kubernetes: \
+         securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
+        file_caps(caps, path),
+        config::USER,
+        pod_field(all),
+        flags(all),
+    )
+}
+
+/// To give a file these and nothing else, in setcap(8)'s words.
+pub fn file_caps(caps: CapSet, path: &str) -> String {
+    let names: Vec<String> = caps.names().map(|name| format!("cap_{}", name.to_lowercase())).collect();
+    match names.is_empty() {
+        true => format!("setcap -r {path}"),
+        false => format!("setcap {}=p {path}", names.join(",")),
+    }
+}
+
+/// To have the runtime give these groups.
+pub fn runtime_groups(groups: &[Gid]) -> String {
+    let gids = || groups.iter().map(Gid::to_string).collect::<Vec<_>>();
+    match groups.len() {
+        0 => "give none: Kubernetes: no fsGroup and no supplementalGroups in the pod's securityContext; \
+              Docker/Podman: no --group-add"
+            .to_owned(),
+        1..=MOST_GROUPS => format!(
+            "give them: Kubernetes: the pod's securityContext.supplementalGroups: [{}]; Docker/Podman: --group-add {}",
+            gids().join(", "),
+            gids().join(" --group-add ")
+        ),
+        _ => {
+            "give them: Kubernetes: the pod's securityContext.supplementalGroups; Docker/Podman: --group-add"
+                .to_owned()
+        }
+    }
+}
+
+/// To have these groups, as far as they can be written out.
+pub fn group_list(groups: impl Iterator<Item = Gid>) -> String {
+    let list: Vec<String> = groups.take(MOST_GROUPS).map(|gid| gid.to_string()).collect();
+    match list.is_empty() {
+        true => format!("{}=none", config::GROUPS),
+        false => format!("{}={}", config::GROUPS, list.join(",")),
+    }
+}
+
+/// This program, as it was executed.
+pub fn this_program(start: &Credentials) -> String {
+    start.own_file.as_ref().map_or("capshim".into(), |file| shown(&file.path))
+}
+
+fn pod_field(caps: CapSet) -> String {
+    let names: Vec<String> = caps.names().map(|name| format!("\"{name}\"")).collect();
+    format!("securityContext.capabilities.add: [{}]", names.join(", "))
+}
+
+fn flags(caps: CapSet) -> String {
+    caps.names().map(|name| format!("--cap-add {name}")).collect::<Vec<_>>().join(" ")
+}
