@@ -11,9 +11,11 @@ use nix::sys::stat::stat;
 use nix::sys::statvfs::FsFlags;
 
 use crate::apply::Verified;
+use crate::diagnose;
 use crate::elf;
 use crate::error::{Exit, Refusal, shown};
 use crate::file_caps::{self, Head};
+use crate::reach::{self, Closed};
 use crate::sys;
 use crate::target::{self, Effect, Link};
 
@@ -38,10 +40,10 @@ pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<
 pub fn exec(_verified: Verified, found: Found, argv: &[&CStr], environment: &[&CStr]) -> Refusal {
     match sys::execve(&found.path, argv, environment) {
         Err(errno) => explain(&found.path, errno),
-        Ok(()) => Refusal::new(
-            Exit::System,
-            format!("execve({}) reported success but executed nothing", shown(found.path.to_bytes())),
-        ),
+        Ok(()) => diagnose::call_lied(format!(
+            "execve({}) reported success but executed nothing",
+            shown(found.path.to_bytes())
+        )),
     }
 }
 
@@ -84,7 +86,9 @@ fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
         return match executable(command) {
             Ok(()) => Ok(command.to_owned()),
             Err(errno @ (Errno::ENOENT | Errno::ENOTDIR)) => {
-                Err(Refusal::new(Exit::NotFound, format!("cannot execute {name}: {errno}")))
+                Err(Refusal::new(Exit::NotFound, format!("cannot execute {name}: {errno}")).hint(
+                    "write the path of a program that is in the image; or its name alone, which PATH finds",
+                ))
             }
             Err(errno) => Err(denied(command, errno)),
         };
@@ -109,7 +113,7 @@ fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
             Exit::NotFound,
             format!("{name}: not found in PATH={}", shown(path.unwrap_or(DEFAULT_PATH))),
         )
-        .hint("check the spelling, or write the command with its whole path")
+        .hint("check the spelling; or write the command with its whole path")
     }))
 }
 
@@ -132,17 +136,29 @@ fn executable(path: &CStr) -> Result<(), Errno> {
 }
 
 fn denied(path: &CStr, errno: Errno) -> Refusal {
-    let name = shown(path.to_bytes());
-    let refusal = Refusal::new(Exit::CannotExecute, format!("cannot execute {name}: {errno}"));
+    let refusal =
+        Refusal::new(Exit::CannotExecute, format!("cannot execute {}: {errno}", shown(path.to_bytes())));
+    with_access(refusal, path, errno)
+}
+
+/// Adds what gives the right to execute a file.
+fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
     let on_noexec = || sys::mount_flags(path).is_ok_and(|flags| flags.contains(FsFlags::ST_NOEXEC));
-    match errno {
-        Errno::EACCES if on_noexec() => {
-            refusal.hint("it is on a noexec mount: put it elsewhere, or mount that with exec (docker run --tmpfs PATH:exec)")
+    let is_file = || stat(path).is_ok_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFREG);
+    match (errno, reach::closed(path)) {
+        (Errno::EISDIR, _) => refusal.hint("name the program, not the folder that it is in"),
+        (Errno::EACCES, Closed::Folder(folder)) => {
+            refusal.hint(format!("let the application's user search its folder: chmod a+x {folder}"))
         }
-        Errno::EACCES => refusal.hint(format!(
-            "give the application's user the right to execute it and to search its folders: chmod a+rx {name}"
-        )),
-        Errno::EISDIR => refusal.hint("name the program, not the folder that it is in"),
+        (Errno::EACCES, _) if !is_file() => {
+            refusal.hint("name a program: this is a device, a pipe or a socket")
+        }
+        (Errno::EACCES, _) if on_noexec() => refusal.hint(
+            "it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec: Docker/Podman: --tmpfs FOLDER:exec",
+        ),
+        (Errno::EACCES, Closed::File(file)) => {
+            refusal.hint(format!("let the application's user execute it: chmod a+rx {file}"))
+        }
         _ => refusal,
     }
 }
@@ -156,18 +172,29 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
     let call = format!("execve({}): {errno}", shown(path.to_bytes()));
     let refusal = |cause: String| Refusal::new(Exit::CannotExecute, format!("{call}: {cause}"));
     let there = stat(last.path.as_c_str()).is_ok();
-    match errno {
-        Errno::ENOENT if there => explain_missing_loader(&it, &last.path, refusal),
-        Errno::ENOENT if scripts.is_empty() => Refusal::new(Exit::NotFound, call),
-        Errno::ENOENT => {
-            let hint = match last.path.to_bytes().ends_with(b"\r") {
-                true => "the script has Windows line ends: convert it, for example with dos2unix",
-                false => "install the interpreter in the image, or correct the script's first line",
-            };
-            refusal(format!("{it} is missing")).hint(hint)
+    match (errno, scripts.last()) {
+        (Errno::ENOENT, _) if there => explain_missing_loader(&it, &last.path, refusal),
+        (Errno::ENOENT, None) => Refusal::new(Exit::NotFound, call),
+        (Errno::ENOENT, Some(script)) => {
+            let script = shown(script.path.to_bytes());
+            let refusal = refusal(format!("{it} is missing"));
+            match last.path.to_bytes().ends_with(b"\r") {
+                true => refusal.hint(format!(
+                    "the script has Windows line ends: convert it, as with: dos2unix {script}"
+                )),
+                false => refusal.hint(format!(
+                    "install the interpreter in the image; or correct the first line of {script}"
+                )),
+            }
         }
-        Errno::ENOEXEC => explain_format(&it, &last, refusal),
-        Errno::EACCES if !scripts.is_empty() => refusal(format!("{it} cannot be executed")),
+        (Errno::ENOEXEC, script) => explain_format(&it, &last, script.is_some(), refusal),
+        (Errno::EACCES, Some(_)) => {
+            with_access(refusal(format!("{it} cannot be executed")), &last.path, errno)
+        }
+        (Errno::ELOOP, Some(_)) => Refusal::new(Exit::CannotExecute, call).hint(format!(
+            "scripts whose interpreters are scripts: name a program in the first line of {}",
+            shown(path.to_bytes())
+        )),
         _ => Refusal::new(Exit::CannotExecute, call),
     }
 }
@@ -176,25 +203,33 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
 fn explain_missing_loader(it: &str, path: &CStr, refusal: impl Fn(String) -> Refusal) -> Refusal {
     match elf::loader(path) {
         Some(loader) => refusal(format!("{it} needs the loader {}, which is missing", shown(&loader)))
-            .hint("the program was linked for another libc: use an image that has it, or link the program statically"),
+            .hint("the program was linked for another libc: use an image that has it; or link the program statically"),
         None => refusal(format!("something that {it} needs is missing")),
     }
 }
 
 /// ENOEXEC.
-fn explain_format(it: &str, file: &Link, refusal: impl Fn(String) -> Refusal) -> Refusal {
+fn explain_format(it: &str, file: &Link, interprets: bool, refusal: impl Fn(String) -> Refusal) -> Refusal {
+    let path = shown(file.path.to_bytes());
     if file_caps::head(&file.head) == Head::BadScript {
-        return refusal(format!("{it} has a #! line that names no interpreter"));
+        return refusal(format!("{it} has a #! line that names no interpreter"))
+            .hint(format!("begin {path} with a line that does: #!/bin/sh"));
     }
     match elf::machine(&file.head) {
         Some(machine) if machine != elf::machine_of_this_program() => {
             refusal(format!("{it} is for another architecture ({machine})"))
                 .hint("build or pull the image for this node's architecture")
         }
-        Some(_) => refusal(format!("{it} is a damaged program file")),
-        None if file.head.is_empty() => refusal(format!("{it} is empty or cannot be read")),
+        Some(_) => refusal(format!("{it} is a damaged program file"))
+            .hint("put the whole program into the image: a copy or download may have been cut off"),
+        None if is_empty(&file.path) => refusal(format!("{it} is empty"))
+            .hint("put the whole program into the image: a copy or download may have been cut off"),
+        None if file.head.is_empty() => refusal(format!("{it} cannot be read and is no program"))
+            .hint(format!("if it is a script, begin {path} with a line #!/bin/sh and let everyone read it: chmod a+r {path}")),
+        None if interprets => refusal(format!("{it} is no program and has no #! line"))
+            .hint(format!("begin {path} with a line #!/bin/sh")),
         None => refusal(format!("{it} is no program and has no #! line"))
-            .hint("begin the script with #!/bin/sh, or run it as: sh SCRIPT"),
+            .hint(format!("begin {path} with a line #!/bin/sh; or run it as: sh {path}")),
     }
 }
 

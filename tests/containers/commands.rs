@@ -16,12 +16,19 @@ fn a_command_that_is_not_there() {
     needs_containers!();
     app().shim(&["nosuch"]).refuses(
         127,
-        "capshim: nosuch: not found in PATH=/bin\ncapshim: hint: check the spelling, or write the command with its whole path\n",
+        "capshim: nosuch: not found in PATH=/bin\ncapshim: hint: check the spelling; or write the command with its whole path\n",
     );
-    app()
-        .shim(&["/nosuch"])
-        .refuses(127, "capshim: cannot execute /nosuch: ENOENT: No such file or directory\n");
-    app().shim(&["/state/x"]).refuses(127, "capshim: cannot execute /state/x: ENOTDIR: Not a directory\n");
+    for (command, errno) in
+        [("/nosuch", "ENOENT: No such file or directory"), ("/state/x", "ENOTDIR: Not a directory")]
+    {
+        app().shim(&[command]).refuses(
+            127,
+            &format!(
+                "capshim: cannot execute {command}: {errno}\n\
+                 capshim: hint: write the path of a program that is in the image; or its name alone, which PATH finds\n"
+            ),
+        );
+    }
 }
 
 #[test]
@@ -34,21 +41,22 @@ fn a_command_that_is_no_program() {
     app().mode("/state", 0o644).shim(&["/state"]).refuses(
         126,
         "capshim: cannot execute /state: EACCES: Permission denied\n\
-         capshim: hint: give the application's user the right to execute it and to search its folders: chmod a+rx /state\n",
+         capshim: hint: let the application's user execute it: chmod a+rx /state\n",
     );
     app().file("/text", "echo hello\n").mode("/text", 0o755).shim(&["/text"]).refuses(
         126,
         "capshim: execve(/text): ENOEXEC: Exec format error: it is no program and has no #! line\n\
-         capshim: hint: begin the script with #!/bin/sh, or run it as: sh SCRIPT\n",
+         capshim: hint: begin /text with a line #!/bin/sh; or run it as: sh /text\n",
     );
-    app()
-        .file("/empty", "")
-        .mode("/empty", 0o755)
-        .shim(&["/empty"])
-        .refuses(126, "capshim: execve(/empty): ENOEXEC: Exec format error: it is empty or cannot be read\n");
+    app().file("/empty", "").mode("/empty", 0o755).shim(&["/empty"]).refuses(
+        126,
+        "capshim: execve(/empty): ENOEXEC: Exec format error: it is empty\n\
+         capshim: hint: put the whole program into the image: a copy or download may have been cut off\n",
+    );
     app().file("/bare", "#!\n").mode("/bare", 0o755).shim(&["/bare"]).refuses(
         126,
-        "capshim: execve(/bare): ENOEXEC: Exec format error: it has a #! line that names no interpreter\n",
+        "capshim: execve(/bare): ENOEXEC: Exec format error: it has a #! line that names no interpreter\n\
+         capshim: hint: begin /bare with a line that does: #!/bin/sh\n",
     );
 }
 
@@ -75,12 +83,12 @@ fn a_missing_interpreter_or_loader_is_named() {
     app().file("/script", "#!/usr/bin/python9 -u\n").mode("/script", 0o755).shim(&["/script"]).refuses(
         126,
         "capshim: execve(/script): ENOENT: No such file or directory: its interpreter /usr/bin/python9 is missing\n\
-         capshim: hint: install the interpreter in the image, or correct the script's first line\n",
+         capshim: hint: install the interpreter in the image; or correct the first line of /script\n",
     );
     app().file("/script", "#!/bin/sh\r\necho\r\n").mode("/script", 0o755).shim(&["/script"]).refuses(
         126,
         "capshim: execve(/script): ENOENT: No such file or directory: its interpreter /bin/sh\\r is missing\n\
-         capshim: hint: the script has Windows line ends: convert it, for example with dos2unix\n",
+         capshim: hint: the script has Windows line ends: convert it, as with: dos2unix /script\n",
     );
     // A program of this machine, linked to its libc, which the image has not.
     let dynamic = std::fs::read(find("setcap").expect("setcap")).expect("a program");
@@ -90,7 +98,7 @@ fn a_missing_interpreter_or_loader_is_named() {
         "capshim: execve(/dynamic): ENOENT: No such file or directory: it needs the loader /lib",
     );
     assert!(output.stderr.ends_with(
-        ", which is missing\ncapshim: hint: the program was linked for another libc: use an image that has it, or link the program statically\n"
+        ", which is missing\ncapshim: hint: the program was linked for another libc: use an image that has it; or link the program statically\n"
     ));
 }
 
@@ -108,7 +116,7 @@ fn path_is_searched_in_order_past_what_cannot_be_executed() {
     image().without("/second/tool").shim(&["tool"]).refuses(
         126,
         "capshim: cannot execute /first/tool: EACCES: Permission denied\n\
-         capshim: hint: give the application's user the right to execute it and to search its folders: chmod a+rx /first/tool\n",
+         capshim: hint: let the application's user execute it: chmod a+rx /first/tool\n",
     );
 }
 
@@ -158,7 +166,7 @@ fn what_is_wrong_with_an_interpreter_is_said_of_the_interpreter() {
     image(b"text\n").shim(&["/outer"]).refuses(
         126,
         "capshim: execve(/outer): ENOEXEC: Exec format error: its interpreter /interpreter is no program and has no #! line\n\
-         capshim: hint: begin the script with #!/bin/sh, or run it as: sh SCRIPT\n",
+         capshim: hint: begin /interpreter with a line #!/bin/sh\n",
     );
     let dynamic = std::fs::read(find("setcap").expect("setcap")).expect("a program");
     image(&dynamic)
@@ -199,7 +207,7 @@ fn a_noexec_mount_is_named() {
     image.shim(&["/noexec/state"]).refuses(
         126,
         "capshim: cannot execute /noexec/state: EACCES: Permission denied\n\
-         capshim: hint: it is on a noexec mount: put it elsewhere, or mount that with exec (docker run --tmpfs PATH:exec)\n",
+         capshim: hint: it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec: Docker/Podman: --tmpfs FOLDER:exec\n",
     );
 }
 
@@ -238,6 +246,7 @@ fn a_damaged_program_is_said_to_be_one() {
     // Only exec itself finds that.
     app().file("/damaged", program).mode("/damaged", 0o755).run(&["/capshim", "/damaged"]).refuses(
         126,
-        "capshim: execve(/damaged): ENOEXEC: Exec format error: it is a damaged program file\n",
+        "capshim: execve(/damaged): ENOEXEC: Exec format error: it is a damaged program file\n\
+         capshim: hint: put the whole program into the image: a copy or download may have been cut off\n",
     );
 }
