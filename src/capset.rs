@@ -212,10 +212,12 @@ impl FromStr for Request {
         }
         let both = request.required & request.optional;
         if !both.is_empty() {
-            return Err(Complaint::new(format!("lists {both} with and without ?")));
+            return Err(Complaint::new(format!("lists {both} with and without ?"))
+                .hint("write it once: with ? if the application can do without; or without ? if it cannot"));
         }
         if none && !(request.required | request.optional).is_empty() {
-            return Err(Complaint::new("lists none beside capabilities"));
+            return Err(Complaint::new("lists none beside capabilities")
+                .hint("write none alone; or leave none out of the list"));
         }
         Ok(request)
     }

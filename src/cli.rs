@@ -98,7 +98,11 @@ fn file_caps(list: &[u8]) -> Result<CapSet, Refusal> {
         cause: format!("--file-caps '{}' {}", shown(list), complaint.why),
         hint: complaint.hint,
     };
-    let text = std::str::from_utf8(list).map_err(|_| refusal(Complaint::new("is not UTF-8")))?;
+    let text = std::str::from_utf8(list).map_err(|_| {
+        refusal(
+            Complaint::new("is not UTF-8").hint("write names of capabilities, as in: --file-caps ipc_lock"),
+        )
+    })?;
     let request: Request = text.parse().map_err(refusal)?;
     if !request.optional.is_empty() {
         return Err(refusal(

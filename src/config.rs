@@ -123,7 +123,8 @@ impl<'a> Values<'a> {
     fn get(&self, setting: &str) -> Result<Option<&'a str>, Refusal> {
         let place = SETTINGS.iter().position(|&name| name == setting);
         let Some(value) = place.and_then(|place| self.0[place]) else { return Ok(None) };
-        text(value).map(Some).map_err(|complaint| Refusal::setting(setting, value, complaint))
+        let text = if value.is_empty() { Err(empty(setting)) } else { text(value) };
+        text.map(Some).map_err(|complaint| Refusal::setting(setting, value, complaint))
     }
 
     fn parsed<T>(
@@ -136,14 +137,26 @@ impl<'a> Values<'a> {
     }
 }
 
+/// A template or variable came out empty. One of the first two must be there.
+fn empty(setting: &str) -> Complaint {
+    let complaint = Complaint::new("is set but empty");
+    match setting {
+        USER => {
+            complaint.hint("a template or variable came out empty: write user, uid, user:group or uid:gid")
+        }
+        CAPS => {
+            complaint.hint("a template or variable came out empty: write a list; or none: CAPSHIM_CAPS=none")
+        }
+        _ => {
+            complaint.hint("a template or variable came out empty: write a value; or leave the variable out")
+        }
+    }
+}
+
 /// A value as the user meant it, or what a tool did to it on its way here.
 fn text(value: &[u8]) -> Result<&str, Complaint> {
     let has = |byte: u8| value.contains(&byte);
     let quoted = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`');
-    if value.is_empty() {
-        return Err(Complaint::new("is set but empty")
-            .hint("a template or variable came out empty: write a value, or leave the variable out"));
-    }
     if value.ends_with(b"\r") {
         return Err(Complaint::new("ends in a carriage return").hint(
             "the file that it was read from has Windows line ends: convert it, for example with dos2unix",
@@ -159,7 +172,7 @@ fn text(value: &[u8]) -> Result<&str, Complaint> {
     }
     if value.windows(2).any(|pair| pair == b"{{") {
         return Err(Complaint::new("is a template that nothing rendered")
-            .hint("write the value itself, or render the template"));
+            .hint("write the value itself; or render the template"));
     }
     if value.starts_with(b"[") || value.starts_with(b"{") {
         return Err(Complaint::new("is JSON")

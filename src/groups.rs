@@ -8,6 +8,7 @@ use std::fmt;
 use crate::accounts::Accounts;
 use crate::config::{self, Config};
 use crate::credentials::Credentials;
+use crate::cure;
 use crate::error::{Complaint, Exit, Refusal};
 use crate::identity::{self, Gid, GroupPolicy, Id, OVERFLOW_ID};
 
@@ -93,7 +94,12 @@ pub fn decide(
             let complaint = Complaint::new(format!(
                 "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
             ))
-            .hint("list the groups that the application needs: CAPSHIM_GROUPS=2000,3000");
+            .hint(format!(
+                "list the groups that the application needs: {}",
+                cure::group_list(
+                    inherited.iter().copied().filter(|group| group.raw() != OVERFLOW_ID && *group != gid)
+                )
+            ));
             return Err(Refusal::setting(config::GROUPS, b"keep", complaint));
         }
         GroupPolicy::Keep => list.extend(inherited),
@@ -108,8 +114,10 @@ pub fn decide(
             config::GROUPS,
             list.len()
         );
-        return Err(Refusal::new(Exit::Setting, cause)
-            .hint("list the groups that the application needs: CAPSHIM_GROUPS=2000,3000"));
+        return Err(Refusal::new(Exit::Setting, cause).hint(format!(
+            "list the groups that the application needs, as in: {}",
+            cure::group_list(list.into_iter())
+        )));
     }
     Ok(Groups { list, dropped, uncertain })
 }

@@ -71,7 +71,7 @@ fn keep_none_and_a_list_do_what_they_say() {
     pod("app").env("CAPSHIM_GROUPS", "audio,nosuch").shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_GROUPS='audio,nosuch' names the group 'nosuch', which is not in /etc/group\n\
-         capshim: hint: add the group to the image, or write its gid\n",
+         capshim: hint: add the group to the image; or write its gid\n",
     );
 }
 
@@ -123,7 +123,7 @@ fn more_groups_than_the_kernel_takes_are_refused_before_any_step() {
     pod("app").file("/etc/group", groups).shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_GROUPS makes 70000 groups, more than the 65536 that the kernel takes\n\
-         capshim: hint: list the groups that the application needs: CAPSHIM_GROUPS=2000,3000\n",
+         capshim: hint: list the groups that the application needs, as in: CAPSHIM_GROUPS=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16\n",
     );
     let many: String = (1..=60_000).map(|gid| format!("g{gid}:x:{gid}:app\n")).collect();
     let output = pod("app").file("/etc/group", many).shim(&["/state"]);
@@ -161,7 +161,7 @@ fn a_name_other_than_root_for_gid_0_is_refused() {
             78,
             &format!(
                 "capshim: {name}='{value}' names the group 'staff', whose gid in /etc/group is 0\n\
-                 capshim: hint: write another group, or 0 if root's group is meant\n"
+                 capshim: hint: write another group; or 0 if root's group is meant\n"
             ),
         );
     }

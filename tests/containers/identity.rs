@@ -86,14 +86,14 @@ fn names_that_are_not_there_are_refused() {
             78,
             &format!(
                 "capshim: CAPSHIM_USER='{shown}' names the user '{shown}', which is not in /etc/passwd\n\
-                 capshim: hint: add the user to the image, or write ids: CAPSHIM_USER=1000:1000\n"
+                 capshim: hint: add the user to the image; or write ids: CAPSHIM_USER=1000:1000\n"
             ),
         );
     }
     as_user("app:nosuch").shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_USER='app:nosuch' names the group 'nosuch', which is not in /etc/group\n\
-         capshim: hint: add the group to the image, or write its gid\n",
+         capshim: hint: add the group to the image; or write its gid\n",
     );
 }
 
@@ -112,7 +112,7 @@ fn another_name_for_uid_0_is_refused() {
     as_user("toor").file("/etc/passwd", &passwd).shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_USER='toor' names a user whose uid in /etc/passwd is 0\n\
-         capshim: hint: only root has uid 0: name another user, or write CAPSHIM_USER=0 to stay root on purpose\n",
+         capshim: hint: only root has uid 0: name another user; or write CAPSHIM_USER=0 to stay root on purpose\n",
     );
     let swapped = "root:x:5:5::/:/bin/sh\n";
     as_user("root")
@@ -132,7 +132,7 @@ fn empty_parts_are_refused() {
     as_user("").shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_USER='' is set but empty\n\
-         capshim: hint: a template or variable came out empty: write a value, or leave the variable out\n",
+         capshim: hint: a template or variable came out empty: write user, uid, user:group or uid:gid\n",
     );
     as_user("a:b:c").shim(&["/state"]).refuses(
         78,
@@ -204,7 +204,11 @@ fn a_file_that_cannot_be_read_is_not_taken_for_a_missing_one() {
     needs_containers!();
     let script = "rm /etc/passwd && mkdir /etc/passwd && exec /capshim /state";
     let folder = as_user("1000:1000").run(&["/bin/sh", "-c", script]);
-    folder.refuses(71, "capshim: read(/etc/passwd): EISDIR: Is a directory\n");
+    folder.refuses(
+        71,
+        "capshim: read(/etc/passwd): EISDIR: Is a directory\n\
+         capshim: hint: put a file at /etc/passwd: a bind mount of one that is not there makes a folder\n",
+    );
     let unreadable = as_user("1000:1000").owned("/etc/group", 1, 1, 0o600);
     unreadable.shim(&["/state"]).refuses(71, "capshim: open(/etc/group): EACCES: Permission denied\ncapshim: hint: let everyone read it, as usual: chmod 644 /etc/group\n");
 }

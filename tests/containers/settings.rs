@@ -9,8 +9,7 @@ fn app() -> Container {
 
 #[track_caller]
 fn refused(container: Container, code: i32, cause: &str, hint: &str) {
-    let hint = if hint.is_empty() { String::new() } else { format!("capshim: hint: {hint}\n") };
-    container.shim(&["/state"]).refuses(code, &format!("capshim: {cause}\n{hint}"));
+    container.shim(&["/state"]).refuses(code, &format!("capshim: {cause}\ncapshim: hint: {hint}\n"));
 }
 
 #[test]
@@ -45,7 +44,7 @@ fn values_that_a_tool_mangled_are_shown_escaped_with_what_it_was() {
         (
             "{{ .Values.caps }}",
             "CAPSHIM_CAPS='{{ .Values.caps }}' is a template that nothing rendered",
-            "write the value itself, or render the template",
+            "write the value itself; or render the template",
         ),
         (
             "ipc\tlock",
@@ -60,8 +59,10 @@ fn values_that_a_tool_mangled_are_shown_escaped_with_what_it_was() {
 #[test]
 fn empty_settings_are_refused_by_name() {
     needs_containers!();
-    for name in ["CAPSHIM_CAPS", "CAPSHIM_GROUPS", "CAPSHIM_NO_NEW_PRIVS", "CAPSHIM_INIT", "CAPSHIM_LOG"] {
-        let hint = "a template or variable came out empty: write a value, or leave the variable out";
+    let hint = "a template or variable came out empty: write a list; or none: CAPSHIM_CAPS=none";
+    refused(app().env("CAPSHIM_CAPS", ""), 78, "CAPSHIM_CAPS='' is set but empty", hint);
+    for name in ["CAPSHIM_GROUPS", "CAPSHIM_NO_NEW_PRIVS", "CAPSHIM_INIT", "CAPSHIM_LOG"] {
+        let hint = "a template or variable came out empty: write a value; or leave the variable out";
         refused(app().env(name, ""), 78, &format!("{name}='' is set but empty"), hint);
     }
     let hint = "write the words with one comma between them; a template or variable may have come out empty";
@@ -102,13 +103,13 @@ fn capabilities_that_are_none_are_refused() {
         app().env("CAPSHIM_CAPS", "none,kill"),
         78,
         "CAPSHIM_CAPS='none,kill' lists none beside capabilities",
-        "",
+        "write none alone; or leave none out of the list",
     );
     refused(
         app().env("CAPSHIM_CAPS", "kill,kill?"),
         78,
         "CAPSHIM_CAPS='kill,kill?' lists KILL with and without ?",
-        "",
+        "write it once: with ? if the application can do without; or without ? if it cannot",
     );
 }
 
