@@ -46,10 +46,12 @@ pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
     match (uid == Uid::ROOT, caps.is_empty()) {
         (true, _) => grant(caps),
         (false, true) => {
-            format!("Kubernetes: securityContext.runAsUser: 0; Docker/Podman: --user 0; {in_dockerfile}")
+            format!(
+                "Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false; Docker/Podman: --user 0; {in_dockerfile}"
+            )
         }
         (false, false) => format!(
-            "Kubernetes: securityContext.runAsUser: 0 and {}; Docker/Podman: --user 0 {}; {in_dockerfile}",
+            "Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}; {in_dockerfile}",
             pod_field(caps),
             flags(caps)
         ),

@@ -65,7 +65,9 @@ fn refuse_effective_file(start: &Credentials) -> Result<(), Refusal> {
     let given = start.effective - start.ambient;
     match given.is_empty() || start.uid.effective == Uid::ROOT {
         true => Ok(()),
-        false => Err(install_error::effective_file(given, sys::executed_path().to_bytes())),
+        false => {
+            Err(install_error::effective_file(given, sys::executed_path().to_bytes(), start.uid.effective))
+        }
     }
 }
 

@@ -65,32 +65,28 @@ impl Attempt {
 
     /// A call failed on the directory or on what is in it.
     pub fn failed(&self, call: String, errno: Errno) -> Refusal {
-        Refusal { hint: self.cure(errno), ..failed(&call, errno) }
-    }
-
-    fn cure(&self, errno: Errno) -> Option<String> {
         let folder = &self.folder;
+        let refusal = failed(&call, errno);
         match errno {
-            Errno::ENOENT => Some(format!(
-                "make the directory first: mkdir -p {folder}, or WORKDIR {folder} in a Dockerfile; or mount a volume there: \
+            Errno::ENOENT => refusal.hint(format!(
+                "make the directory first: mkdir -p {folder}; or WORKDIR {folder} in a Dockerfile; or mount a volume there: \
                  Kubernetes: volumeMounts.mountPath: {folder}; Docker/Podman: -v VOLUME:{folder}"
             )),
-            Errno::EROFS => Some(format!(
+            Errno::ENOTDIR => refusal.hint("install to another path: this one leads through a file"),
+            Errno::EROFS => refusal.hint(format!(
                 "mount a volume there that can be written: Kubernetes: an emptyDir at volumeMounts.mountPath: {folder}, without \
                  readOnly: true; Docker/Podman: -v VOLUME:{folder}"
             )),
-            Errno::ENOSPC | Errno::EDQUOT => Some(format!(
+            Errno::ENOSPC | Errno::EDQUOT => refusal.hint(format!(
                 "make room for the copy beside the file that it replaces: Kubernetes: emptyDir.sizeLimit: 1Mi or more; \
                  Docker/Podman: --tmpfs {folder}:size=1m or more"
             )),
-            Errno::EFBIG => {
-                Some("raise the limit on the size of files: Docker/Podman: --ulimit fsize=-1".into())
-            }
+            Errno::EFBIG => refusal.hint("raise the limit on the size of files: Docker/Podman: --ulimit fsize=-1"),
             Errno::EBUSY => {
-                Some(format!("a single file is mounted there: mount its directory {folder} instead"))
+                refusal.hint(format!("a single file is mounted there: mount its directory {folder} instead"))
             }
-            Errno::EACCES if self.lacks_rights() => Some(self.as_root()),
-            _ => None,
+            Errno::EACCES if self.lacks_rights() => refusal.hint(self.as_root()),
+            _ => refusal,
         }
     }
 
@@ -109,14 +105,15 @@ impl Attempt {
                 "SETFCAP is held, but the group that the directory gives its files is not mapped in this user namespace",
             )
             .hint(format!(
-                "chmod g-s {folder}, or map its group: Kubernetes: hostUsers: true; Podman: --gidmap or --userns"
+                "chmod g-s {folder}; or map its group: Kubernetes: hostUsers: true; Docker/Podman: --userns host"
             )),
             Errno::EPERM => because(
                 Exit::System,
                 "SETFCAP is held, but a seccomp filter, a security module or the file system refuses",
             )
             .hint(format!(
-                "try the runtime's default seccomp profile; in a user namespace, Linux 4.14 or newer; or {ANOTHER_VOLUME}"
+                "{}; or run it on Linux 4.14 or newer, if in a user namespace; or {ANOTHER_VOLUME}",
+                cure::DEFAULT_PROFILE
             )),
             Errno::ENOTSUP => because(
                 Exit::System,
@@ -169,7 +166,7 @@ fn name_of(filesystem: u64) -> String {
 /// Something other than a file has the copy's name.
 pub fn in_the_way(path: &str, what: &str) -> Refusal {
     Refusal::new(Exit::System, format!("{path} {what}: it is not replaced"))
-        .hint("install to another path, or remove it first")
+        .hint("install to another path; or remove it first")
 }
 
 /// The copy is not what was written.
@@ -179,11 +176,8 @@ pub fn differs(path: &str, made: &Copy, planned: &Copy) -> Refusal {
 
 /// An installation that failed, and then its temporary file could not be removed.
 pub fn left_behind(refusal: Refusal, path: &str, errno: Errno) -> Refusal {
-    Refusal {
-        cause: format!("{}; then unlink({path}): {errno}", refusal.cause),
-        hint: Some(format!("rm {path}")),
-        ..refusal
-    }
+    Refusal { cause: format!("{}; then unlink({path}): {errno}", refusal.cause), ..refusal }
+        .hint(format!("rm {path}"))
 }
 
 /// The new file is there.
@@ -195,11 +189,15 @@ pub fn not_synced(folder: &str, path: &str, errno: Errno) -> Refusal {
 }
 
 /// This program's own file has the effective bit.
-pub fn effective_file(given: CapSet, path: &[u8]) -> Refusal {
+pub fn effective_file(given: CapSet, path: &[u8], uid: Uid) -> Refusal {
     let path = shown(path);
     Refusal::new(
         Exit::Setting,
         format!("the file capabilities of {path} are effective: whoever executes it could write files with {given}"),
     )
-    .hint(format!("make them permitted only: {}; to install, start as root", cure::file_caps(given, &path)))
+    .hint(format!(
+        "to install, start as root: {}; and make them permitted only: {}",
+        cure::grant_to_root(CapSet::EMPTY, uid),
+        cure::file_caps(given, &path)
+    ))
 }

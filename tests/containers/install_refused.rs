@@ -23,16 +23,20 @@ fn a_missing_directory_is_named_with_the_way_to_make_it() {
             &lines(
                 &format!("open({folder}): ENOENT: No such file or directory"),
                 &format!(
-                    "make the directory first: mkdir -p {folder}, or WORKDIR {folder} in a Dockerfile; or mount a volume there: \
+                    "make the directory first: mkdir -p {folder}; or WORKDIR {folder} in a Dockerfile; or mount a volume there: \
                      Kubernetes: volumeMounts.mountPath: {folder}; Docker/Podman: -v VOLUME:{folder}"
                 ),
             ),
         );
     }
     for (path, folder) in [("/shim/file/", "/shim/file/"), ("/shim/file/x", "/shim/file")] {
-        init(&volume)
-            .run(&["/capshim", "--install", path])
-            .refuses(71, &format!("capshim: open({folder}): ENOTDIR: Not a directory\n"));
+        init(&volume).run(&["/capshim", "--install", path]).refuses(
+            71,
+            &lines(
+                &format!("open({folder}): ENOTDIR: Not a directory"),
+                "install to another path: this one leads through a file",
+            ),
+        );
     }
     assert_eq!(volume.names(), ["file"]);
 }
@@ -56,7 +60,7 @@ fn a_container_without_setfcap_is_told_what_to_add() {
         77,
         &lines(
             cause,
-            "Kubernetes: securityContext.runAsUser: 0 and securityContext.capabilities.add: [\"SETFCAP\"]; Docker/Podman: --user 0 \
+            "Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETFCAP\"]; Docker/Podman: --user 0 \
              --cap-add SETFCAP; in a Dockerfile: USER 0 before it",
         ),
     );
@@ -73,14 +77,14 @@ fn a_user_without_the_right_to_write_is_told_what_has_it() {
         71,
         &lines(
             cause,
-            "Kubernetes: securityContext.runAsUser: 0; Docker/Podman: --user 0; in a Dockerfile: USER 0 before it",
+            "Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false; Docker/Podman: --user 0; in a Dockerfile: USER 0 before it",
         ),
     );
     user().run(&INSTALL).refuses(
         71,
         &lines(
             cause,
-            "Kubernetes: securityContext.runAsUser: 0 and securityContext.capabilities.add: [\"SETFCAP\"]; Docker/Podman: --user 0 \
+            "Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETFCAP\"]; Docker/Podman: --user 0 \
              --cap-add SETFCAP; in a Dockerfile: USER 0 before it",
         ),
     );
@@ -154,7 +158,7 @@ fn a_read_only_volume_is_told_apart() {
 #[test]
 fn what_is_no_file_is_not_replaced() {
     needs_containers!();
-    let hint = "install to another path, or remove it first";
+    let hint = "install to another path; or remove it first";
     let volume = Volume::on_disk();
     fs::create_dir(volume.path("capshim")).expect("a folder");
     let start = || init(&volume).capabilities(&["DAC_OVERRIDE", "SETFCAP"]);
@@ -214,12 +218,14 @@ fn a_filter_that_forbids_the_attribute_or_fakes_it_is_found_out() {
         &lines(
             "fsetxattr(/shim/.capshim.*, security.capability, IPC_LOCK=p): EPERM: Operation not permitted: SETFCAP is held, but a seccomp \
              filter, a security module or the file system refuses",
-            "try the runtime's default seccomp profile; in a user namespace, Linux 4.14 or newer; or use a volume that has them: \
+            "use the runtime's default profile: Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; Docker/Podman: \
+             leave out --security-opt seccomp=FILE; or run it on Linux 4.14 or newer, if in a user namespace; or use a volume that has them: \
              Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; Docker/Podman: --tmpfs, or a volume on a local disk",
         ),
     );
     let size = fs::metadata(built("capshim")).expect("capshim").len();
-    let hint = "a sandbox or seccomp filter may report success for calls that it does not make: try the node's default runtime and profile";
+    let hint = "a seccomp filter or sandbox reports success for a call that it does not make: use the runtime's default profile: \
+                Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; Docker/Podman: leave out --security-opt seccomp=FILE";
     for (call, mode, caps) in
         [("fsetxattr", "0755", "no file capabilities"), ("fchmod", "0600", "IPC_LOCK=p")]
     {
@@ -259,7 +265,8 @@ fn what_a_shims_file_permits_is_not_raised_to_write_files() {
         78,
         &lines(
             "the file capabilities of /capshim are effective: whoever executes it could write files with DAC_OVERRIDE, SETFCAP",
-            "make them permitted only: setcap cap_dac_override,cap_setfcap=p /capshim; to install, start as root",
+            "to install, start as root: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false; Docker/Podman: --user 0; in a \
+             Dockerfile: USER 0 before it; and make them permitted only: setcap cap_dac_override,cap_setfcap=p /capshim",
         ),
     );
     volume.is_untouched();
@@ -287,7 +294,7 @@ fn a_group_that_the_user_namespace_does_not_map_is_told_apart() {
         &lines(
             "fsetxattr(/shim/.capshim.*, security.capability, IPC_LOCK=p): EPERM: Operation not permitted: SETFCAP is held, but the \
              group that the directory gives its files is not mapped in this user namespace",
-            "chmod g-s /shim, or map its group: Kubernetes: hostUsers: true; Podman: --gidmap or --userns",
+            "chmod g-s /shim; or map its group: Kubernetes: hostUsers: true; Docker/Podman: --userns host",
         ),
     );
     volume.is_untouched();

@@ -121,7 +121,7 @@ fn a_volume_without_set_user_id_hides_the_shim_s_file_capabilities() {
     refused(
         &pod.run(&app).expect("a start"),
         "/shim/capshim is on a nosuid mount, where they do not count",
-        "put the program on a mount without nosuid",
+        "run a copy that is in the image",
     );
 }
 
