@@ -129,6 +129,17 @@ impl Container {
         self.folder.path().join("rootfs").join(inside.trim_start_matches('/'))
     }
 
+    /// The same, where a folder of the host's may be mounted.
+    pub fn path_in_volume(&self, inside: &str) -> PathBuf {
+        let mounts = self.config["mounts"].as_array().expect("mounts");
+        let binds = mounts.iter().rev().filter(|mount| mount["type"] == "bind");
+        let mut below = binds.filter_map(|mount| {
+            let rest = Path::new(inside).strip_prefix(mount["destination"].as_str()?).ok()?;
+            Some(Path::new(mount["source"].as_str()?).join(rest))
+        });
+        below.next().unwrap_or_else(|| self.path(inside))
+    }
+
     /// What a runtime does with `capabilities.add`: bounding always, and for root permitted
     /// and effective. For others permitted before exec, which the kernel then clears.
     pub fn capabilities(self, names: &[&str]) -> Container {
