@@ -170,7 +170,7 @@ fn wrong_command_lines_are_refused() {
          image's ENTRYPOINT and CMD after capshim; docker image inspect -f '{{json .Config.Entrypoint}} {{json .Config.Cmd}}' IMAGE prints them\n";
     app().run(&["/capshim"]).refuses(64, entrypoint);
     app().run(&["/capshim", "--"]).refuses(64, entrypoint);
-    app().shim(&[""]).refuses(64, "capshim: COMMAND is an empty word\ncapshim: hint: look for a variable or template before it that came out empty\n");
+    app().run(&["/capshim", ""]).refuses(64, "capshim: COMMAND is an empty word\ncapshim: hint: look for a variable or template before it that came out empty\n");
     app().run(&["/capshim", "--user=app", "/state"]).refuses(
         64,
         "capshim: unknown option '--user=app'\n\
