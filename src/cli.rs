@@ -89,10 +89,12 @@ fn install<'a>(args: &[&'a CStr]) -> Result<Action<'a>, Refusal> {
     Ok(Action::Install { path: not_empty("PATH", path)?, file_caps })
 }
 
-/// The list of `--file-caps`: some capabilities, none of them one by which any user of the
-/// container would become root.
+/// With one of these on the shim's file, any user of the container would become root.
+pub const NEVER_ON_A_FILE: CapSet =
+    CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID, Cap::CAP_SETPCAP, Cap::CAP_SETFCAP]);
+
+/// The list of `--file-caps`: some capabilities, none of them such a one.
 fn file_caps(list: &[u8]) -> Result<CapSet, Refusal> {
-    const NEVER: CapSet = CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID, Cap::CAP_SETPCAP, Cap::CAP_SETFCAP]);
     let refusal = |complaint: Complaint| Refusal {
         exit: Exit::Usage,
         cause: format!("--file-caps '{}' {}", shown(list), complaint.why),
@@ -115,7 +117,7 @@ fn file_caps(list: &[u8]) -> Result<CapSet, Refusal> {
             Complaint::new("names no capability").hint("leave --file-caps out for a plain copy"),
         ));
     }
-    let never = request.required & NEVER;
+    let never = request.required & NEVER_ON_A_FILE;
     if !never.is_empty() {
         return Err(refusal(
             Complaint::new(format!("has {never}, by which any user of the container would become root"))

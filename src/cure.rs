@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use crate::capset::{Cap, CapSet};
+use crate::cli;
 use crate::config;
 use crate::credentials::Credentials;
 use crate::error::shown;
@@ -65,16 +66,30 @@ pub fn non_root_start(caps: CapSet, path: &str, start: &Credentials) -> String {
     format!(
         "put them on the file when the image is built: {}; or start as root with {}={uid}:{gid}: Kubernetes: \
          securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
-        file_caps(caps, path),
+        own_file_caps(caps, path),
         config::USER,
         pod_field(all),
         flags(all),
     )
 }
 
+/// As `CAPSHIM_CAPS` and `--file-caps` take them.
+pub fn list(caps: CapSet) -> String {
+    caps.names().collect::<Vec<_>>().join(",").to_ascii_lowercase()
+}
+
+/// To give this program's file these, without setcap(8) where `--install` takes them.
+fn own_file_caps(caps: CapSet, path: &str) -> String {
+    let setcap = file_caps(caps, path);
+    match (caps & cli::NEVER_ON_A_FILE).is_empty() {
+        true => format!("{path} --install {path} --file-caps {} (or {setcap})", list(caps)),
+        false => setcap,
+    }
+}
+
 /// To give a file these and nothing else, in setcap(8)'s words.
 pub fn file_caps(caps: CapSet, path: &str) -> String {
-    let names: Vec<String> = caps.names().map(|name| format!("cap_{}", name.to_lowercase())).collect();
+    let names: Vec<String> = caps.names().map(|name| format!("cap_{}", name.to_ascii_lowercase())).collect();
     match names.is_empty() {
         true => format!("setcap -r {path}"),
         false => format!("setcap {}=p {path}", names.join(",")),

@@ -6,6 +6,7 @@
 use crate::capset::CapSet;
 use crate::config;
 use crate::credentials::{Credentials, Securebits};
+use crate::cure;
 use crate::error::{Exit, Refusal};
 use crate::expected::Expected;
 use crate::file_caps::{After, Before, Executable, FileCaps, Obstacle, after_exec};
@@ -105,6 +106,6 @@ fn asking_for(caps: FileCaps, before: &Before, start: &Credentials) -> String {
     if !caps.effective || caps.permitted.is_empty() || !to_be_had {
         return String::new();
     }
-    let list = caps.permitted.names().collect::<Vec<_>>().join(",").to_lowercase();
+    let list = cure::list(caps.permitted);
     format!("; or ask for what the file gives: {}={list}", config::CAPS)
 }

@@ -7,7 +7,7 @@ use crate::needs_containers;
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
      an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
 const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
-const NON_ROOT: &str = "put them on the file when the image is built: setcap cap_ipc_lock=p /capshim; or start as root with \
+const NON_ROOT: &str = "put them on the file when the image is built: /capshim --install /capshim --file-caps ipc_lock (or setcap cap_ipc_lock=p /capshim); or start as root with \
      CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
      \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
 

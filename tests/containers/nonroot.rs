@@ -100,8 +100,8 @@ fn behind_a_shell_it_works_without_no_new_privs_alone() {
     app(&volume).run(&script).refuses(
         77,
         "capshim: in the bounding set but not permitted: IPC_LOCK; /shim/capshim has them, but with no_new_privs on they count only in \
-         the container's first program, and another one ran before\n\
-         capshim: hint: make /shim/capshim the first word of the container's command, without sh -c before it; or Kubernetes: \
+         the container's first program, and another one ran before (or the runtime is a Docker older than 23.0.7 or 24.0.6)\n\
+         capshim: hint: make /shim/capshim the first word of the container's command, without sh -c before it (and update such a Docker); or Kubernetes: \
          securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges\n",
     );
     let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
@@ -148,7 +148,8 @@ fn a_volume_that_is_mounted_nosuid_is_named() {
     checked(start, &RUN).refuses(
         77,
         "capshim: in the bounding set but not permitted: IPC_LOCK; /shim/capshim is on a nosuid mount, where they do not count\n\
-         capshim: hint: put the program on a mount without nosuid\n",
+         capshim: hint: run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid: \
+         Docker/Podman: --tmpfs FOLDER:exec,suid\n",
     );
 }
 
@@ -174,8 +175,9 @@ fn a_copy_that_lost_its_attribute_is_named() {
             77,
             "capshim: in the bounding set but not permitted: IPC_LOCK; the container was started as uid 1000 and /shim/capshim has no \
              such file capabilities\n\
-             capshim: hint: put them on the file when the image is built: setcap cap_ipc_lock=p /shim/capshim; or start as root with \
-             CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0 and securityContext.capabilities.add: [\"SETGID\", \
+             capshim: hint: put them on the file when the image is built: /shim/capshim --install /shim/capshim --file-caps ipc_lock \
+             (or setcap cap_ipc_lock=p /shim/capshim); or start as root with CAPSHIM_USER=1000:1000: Kubernetes: \
+             securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \
              \"SETUID\", \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK\n",
         );
     }

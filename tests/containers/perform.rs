@@ -116,7 +116,7 @@ fn act(start: Start, words: &[&str]) -> (Start, usize) {
             let script = [b"#!/bin/sh\n", content.strip_prefix(b"#!\n").unwrap_or(&content)].concat();
             (start.with(|container| container.file(file, script)), 5)
         }
-        ["setcap" | "chmod" | "dos2unix" | "mkdir", ..] => {
+        ["setcap" | "chmod" | "dos2unix" | "mkdir", ..] | [_, "--install", ..] => {
             run(&start.container, words);
             (start, words.len())
         }
@@ -193,6 +193,7 @@ fn run(container: &Container, words: &[&str]) {
     let words: Vec<_> = words.collect();
     let mut command = match words[0].to_str() {
         Some("setcap") => Command::new("setcap"),
+        _ if words.get(1).is_some_and(|word| word == "--install") => Command::new(&words[0]),
         _ => {
             let mut busybox = Command::new(find("busybox").expect("busybox"));
             busybox.arg(&words[0]);
