@@ -89,7 +89,7 @@ fn non_root_lacking(lacking: CapSet, ungranted: CapSet, wanted: CapSet, start: &
     }
     if own.is_some_and(|file| file.nosuid) {
         return because(format!("{path} is on a nosuid mount, where they do not count")).hint(format!(
-            "run a copy that is in the image, with them: {}; or mount its folder without nosuid: Docker/Podman: --tmpfs FOLDER:exec,suid",
+            "run a copy that is in the image, with them: {}; or mount its folder without nosuid: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid",
             cure::file_caps(wanted, "COPY")
         ));
     }

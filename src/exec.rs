@@ -154,7 +154,7 @@ fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
             refusal.hint("name a program: this is a device, a pipe or a socket")
         }
         (Errno::EACCES, _) if on_noexec() => refusal.hint(
-            "it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec: Docker/Podman: --tmpfs FOLDER:exec",
+            "it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec",
         ),
         (Errno::EACCES, Closed::File(file)) => {
             refusal.hint(format!("let the application's user execute it: chmod a+rx {file}"))

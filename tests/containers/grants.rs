@@ -74,7 +74,7 @@ fn file_capabilities_on_a_nosuid_mount() {
         &["/nosuid/capshim", "/state"],
         cause,
         "run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid: \
-         Docker/Podman: --tmpfs FOLDER:exec,suid",
+         Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid",
     );
 }
 

@@ -148,8 +148,8 @@ fn a_volume_that_is_mounted_nosuid_is_named() {
     checked(start, &RUN).refuses(
         77,
         "capshim: in the bounding set but not permitted: IPC_LOCK; /shim/capshim is on a nosuid mount, where they do not count\n\
-         capshim: hint: run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid: \
-         Docker/Podman: --tmpfs FOLDER:exec,suid\n",
+         capshim: hint: run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without \
+         nosuid: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid\n",
     );
 }
 
