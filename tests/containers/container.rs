@@ -274,7 +274,7 @@ impl Container {
              process_vm_writev quotactl reboot request_key set_mempolicy setns settimeofday swapoff swapon \
              sysfs umount2 unshare userfaultfd ustat vhangup";
         let names: Vec<&str> = names.split(' ').collect();
-        self.seccomp(json!({ "names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": libc::EPERM }))
+        self.seccomp(json!({ "names": names, "action": "SCMP_ACT_ERRNO", "errnoRet": nix::libc::EPERM }))
     }
 
     fn seccomp(mut self, rule: Value) -> Container {
