@@ -43,8 +43,14 @@ impl Verified {
 /// Performs the steps in their order and verifies the result. The notes are of what failed
 /// and may.
 pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>), Refusal> {
+    let notes = perform_all(&plan.steps)?;
+    Ok((verify(plan, start)?, notes))
+}
+
+/// Performs steps in their order.
+pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>, Refusal> {
     let mut notes = Vec::new();
-    for step in &plan.steps {
+    for step in steps {
         match (perform(step), step) {
             (Ok(()), _) => {}
             (Err(errno), Step::ShareStdio(_)) => {
@@ -57,15 +63,26 @@ pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>), R
             }
         }
     }
+    Ok(notes)
+}
+
+/// Reads everything back, after the plan's last step.
+pub fn verify(plan: &Plan, start: Credentials) -> Result<Verified, Refusal> {
+    read_back(&plan.expected)?;
+    Ok(Verified { expected: plan.expected.clone(), start })
+}
+
+/// Fails unless this process has exactly these credentials.
+pub fn read_back(expected: &Expected) -> Result<(), Refusal> {
     let mut now = credentials::read()?;
-    if plan.expected.bounding.is_some() {
+    if expected.bounding.is_some() {
         now.bounding = Some(credentials::bounding()?);
     }
-    let differences = plan.expected.differences(&now);
-    if !differences.is_empty() {
-        return Err(diagnose::differs(&differences));
+    let differences = expected.differences(&now);
+    match differences.is_empty() {
+        true => Ok(()),
+        false => Err(diagnose::differs(&differences)),
     }
-    Ok((Verified { expected: plan.expected.clone(), start }, notes))
 }
 
 fn perform(step: &Step) -> Result<(), Errno> {
@@ -81,6 +98,8 @@ fn perform(step: &Step) -> Result<(), Errno> {
         Step::ClearAmbient => sys::ambient_clear_all(),
         Step::RaiseAmbient(cap) => sys::ambient_raise(*cap),
         Step::NoNewPrivs => sys::set_no_new_privs(),
+        Step::Subreaper => sys::set_child_subreaper(),
+        Step::Dumpable => sys::set_dumpable(),
     }
 }
 

@@ -7,8 +7,6 @@
 use std::ffi::{CStr, c_int};
 use std::io::{self, IsTerminal, Read};
 
-use nix::errno::Errno;
-
 use crate::apply;
 use crate::config::{self, Config};
 use crate::credentials;
@@ -16,6 +14,7 @@ use crate::diagnose;
 use crate::environment;
 use crate::error::{Note, Refusal};
 use crate::exec::{self, Found};
+use crate::init;
 use crate::layout::Layout;
 use crate::plan::Step;
 use crate::prepare::{Prepared, prepare};
@@ -47,7 +46,7 @@ pub fn check(
         Ok(config) => report::settings(&mut to, &config, is_set),
         Err(_) => report::raw_settings(&mut to, settings()),
     }
-    let prepared = match prepare(start, environment) {
+    let mut prepared = match prepare(start, environment) {
         Ok(prepared) => prepared,
         Err(refusal) => {
             report::refused(&mut to, &refusal);
@@ -57,8 +56,16 @@ pub fn check(
     report::plan(&mut to, &prepared);
     print(&to.take())?;
 
-    let ended = sys::in_child(|| attempt(&mut to, prepared, command, environment, &print));
-    match ended.map_err(cannot_fork)? {
+    prepared.plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
+    let plan = prepared.plan.clone();
+    let as_parent = || plan.init.as_ref().map_or(Ok(()), |init| init::rehearse(init, &plan.steps));
+    // What the parent of init mode fails with counts where the child does not fail before it.
+    let parent_fails = plan.init.is_some() && in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);
+    let mut ended = in_child(|| attempt(&mut to, prepared, command, environment, parent_fails, &print))?;
+    if parent_fails && ended == Ended::Exited(0) {
+        ended = in_child(|| as_parent().map_or_else(|refusal| refused(&mut to, &refusal, &print), |()| 0))?;
+    }
+    match ended {
         Ended::Exited(status) => Ok(status),
         Ended::Signaled(signal) => {
             report::killed(&mut to, signal);
@@ -67,15 +74,13 @@ pub fn check(
     }
 }
 
-fn cannot_fork(errno: Errno) -> Refusal {
-    let refusal = diagnose::call_failed("fork", errno);
-    match errno {
-        Errno::EAGAIN => refusal.hint(
-            "a check takes one process more than a run: raise their number: Kubernetes: podPidsLimit in the kubelet's configuration; \
-             Docker/Podman: --pids-limit -1 --ulimit nproc=-1",
-        ),
-        _ => refusal,
-    }
+fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended, Refusal> {
+    sys::in_child(run).map_err(|errno| diagnose::fork_failed("a check", errno))
+}
+
+fn refused(to: &mut Layout, refusal: &Refusal, print: impl Fn(&str) -> Result<(), Refusal>) -> c_int {
+    report::refused(to, refusal);
+    print(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| refusal.exit as c_int)
 }
 
 /// Does what a run does, but for the stdio and exec, and reports what came of it.
@@ -84,10 +89,10 @@ fn attempt(
     prepared: Prepared,
     command: Option<&CStr>,
     environment: &[&CStr],
+    parent_fails: bool,
     print: impl Fn(&str) -> Result<(), Refusal>,
 ) -> c_int {
-    let Prepared { start, mut plan, .. } = prepared;
-    plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
+    let Prepared { start, plan, .. } = prepared;
     let bounding = start.bounding;
     let attempt = || -> Result<(Option<Found>, Vec<Note>), Refusal> {
         let (verified, notes) = apply::apply(&plan, start)?;
@@ -98,21 +103,18 @@ fn attempt(
         exec::foresee(&found)?;
         Ok((Some(found), notes))
     };
-    let code = match attempt() {
+    match attempt() {
+        Ok(_) if parent_fails => 0,
         Ok((found, notes)) => {
             if let (Some(command), Some(found)) = (command, &found) {
                 report::command(to, command.to_bytes(), found);
             }
             let notes: Vec<Note> = plan.notes.iter().chain(&notes).cloned().collect();
             report::starts(to, &plan.expected, bounding, found.as_ref(), &notes);
-            0
+            print(&to.take()).map_or_else(|refusal| refusal.exit as c_int, |()| 0)
         }
-        Err(refusal) => {
-            report::refused(to, &refusal);
-            refusal.exit as c_int
-        }
-    };
-    print(&to.take()).map_or_else(|refusal| refusal.exit as c_int, |()| code)
+        Err(refusal) => refused(to, &refusal, print),
+    }
 }
 
 fn surroundings() -> Surroundings {

@@ -34,7 +34,18 @@ pub struct Config {
     pub caps: Request,
     pub groups: GroupPolicy,
     pub no_new_privs: bool,
+    pub init: Init,
     pub log: Log,
+}
+
+/// Whether this process stays as init, and to whom it then forwards signals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Init {
+    Off,
+    /// To the application's process.
+    Child,
+    /// To the application's process group.
+    Group,
 }
 
 /// How much is written to stderr when all goes well.
@@ -43,6 +54,16 @@ pub enum Log {
     Quiet,
     Warn,
     Info,
+}
+
+impl fmt::Display for Init {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Init::Off => "0",
+            Init::Child => "1",
+            Init::Group => "group",
+        })
+    }
 }
 
 impl fmt::Display for Log {
@@ -65,16 +86,12 @@ impl Config {
                  docker run -e, or by ENV; a capshim that ran before in this container has removed its own",
             ));
         }
-        values.parsed(INIT, |text| match text {
-            "0" => Ok(()),
-            _ => Err(Complaint::new("is about init mode, which this version does not have")
-                .hint("leave CAPSHIM_INIT out, or set it to 0")),
-        })?;
         Ok(Config {
             user: values.parsed(USER, UserSpec::from_str)?,
             caps: values.parsed(CAPS, Request::from_str)?.unwrap_or_default(),
             groups: values.parsed(GROUPS, GroupPolicy::from_str)?.unwrap_or(GroupPolicy::Auto),
             no_new_privs: values.parsed(NO_NEW_PRIVS, boolean)?.unwrap_or(true),
+            init: values.parsed(INIT, Init::from_str)?.unwrap_or(Init::Off),
             log: values.parsed(LOG, Log::from_str)?.unwrap_or(Log::Warn),
         })
     }
@@ -84,6 +101,13 @@ impl Config {
 pub fn is_setting(entry: &CStr) -> bool {
     let (name, _) = split(entry);
     SETTINGS.iter().any(|setting| setting.as_bytes() == name)
+}
+
+/// True for an entry that may turn init mode on, told before anything is parsed: all but the
+/// words for off, so that it holds wherever `Config::parse` then finds init mode on.
+pub fn may_ask_for_init(entry: &CStr) -> bool {
+    let (name, value) = split(entry);
+    name == INIT.as_bytes() && value != b"0" && value != b"false"
 }
 
 /// An environment entry's name and value; an entry without `=` has an empty value.
@@ -196,6 +220,18 @@ fn boolean(text: &str) -> Result<bool, Complaint> {
     }
 }
 
+impl FromStr for Init {
+    type Err = Complaint;
+
+    fn from_str(text: &str) -> Result<Init, Complaint> {
+        match (text, boolean(text)) {
+            ("group", _) => Ok(Init::Group),
+            (_, Ok(on)) => Ok(if on { Init::Child } else { Init::Off }),
+            (_, Err(_)) => Err(Complaint::new("is neither on nor off nor group").hint("write 1, 0 or group")),
+        }
+    }
+}
+
 impl FromStr for Log {
     type Err = Complaint;
 
@@ -261,6 +297,7 @@ mod tests {
         assert_eq!(config.caps, Request::default());
         assert_eq!(config.groups, GroupPolicy::Auto);
         assert!(config.no_new_privs);
+        assert_eq!(config.init, Init::Off);
         assert_eq!(config.log, Log::Warn);
     }
 
@@ -346,12 +383,33 @@ mod tests {
             "CAPSHIM_NO_NEW_PRIVS=True",
             "CAPSHIM_NO_NEW_PRIVS= 1",
             "CAPSHIM_LOG=debug",
-            "CAPSHIM_INIT=1",
-            "CAPSHIM_INIT=group",
-            "CAPSHIM_INIT=false",
+            "CAPSHIM_INIT=2",
+            "CAPSHIM_INIT=child",
+            "CAPSHIM_INIT=Group",
         ] {
             assert!(parse(&["CAPSHIM_USER=app", wrong]).is_err(), "{wrong}");
         }
-        assert!(parse(&["CAPSHIM_USER=app", "CAPSHIM_INIT=0"]).is_ok());
+    }
+
+    #[test]
+    fn init_mode_is_a_boolean_or_group_and_is_told_before_parsing() {
+        for (value, meaning) in [
+            ("1", Init::Child),
+            ("true", Init::Child),
+            ("group", Init::Group),
+            ("0", Init::Off),
+            ("false", Init::Off),
+        ] {
+            let entry = format!("CAPSHIM_INIT={value}");
+            assert_eq!(parse(&["CAPSHIM_USER=app", &entry]).unwrap().init, meaning);
+            assert_eq!(may_ask_for_init(&CString::new(entry).unwrap()), meaning != Init::Off, "{value}");
+        }
+        assert_eq!(
+            cause(&["CAPSHIM_USER=app", "CAPSHIM_INIT=yes"]),
+            "CAPSHIM_INIT='yes' is neither on nor off nor group"
+        );
+        for other in [c"PATH=/bin", c"CAPSHIM_INIT_PORT=1", c"XCAPSHIM_INIT=1"] {
+            assert!(!may_ask_for_init(other));
+        }
     }
 }

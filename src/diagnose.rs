@@ -262,6 +262,18 @@ pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
     }
 }
 
+/// There is one process too many, of those that this takes.
+pub fn fork_failed(what: &str, errno: Errno) -> Refusal {
+    let refusal = call_failed("fork", errno);
+    match errno {
+        Errno::EAGAIN => refusal.hint(format!(
+            "{what} takes one process more than a run: raise their number: Kubernetes: podPidsLimit in the kubelet's configuration; \
+             Docker/Podman: --pids-limit -1 --ulimit nproc=-1",
+        )),
+        _ => refusal,
+    }
+}
+
 /// The credentials read back are not the planned ones.
 pub fn differs(differences: &[String]) -> Refusal {
     call_lied(format!("the credentials read back differ from the plan: {}", differences.join("; ")))

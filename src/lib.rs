@@ -29,6 +29,8 @@ pub mod expected;
 pub mod file_caps;
 pub mod groups;
 pub mod identity;
+pub mod init;
+pub mod init_plan;
 pub mod install;
 pub mod install_error;
 pub mod layout;
@@ -37,6 +39,7 @@ pub mod plan;
 pub mod prepare;
 pub mod reach;
 pub mod report;
+pub mod signals;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod target;

@@ -4,22 +4,28 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use std::convert::Infallible;
 use std::ffi::{CStr, c_int};
 use std::fmt::Display;
 use std::io::{self, Write};
 
 use capshim::cli::{self, Action};
-use capshim::config::Log;
+use capshim::config::{self, Log};
 use capshim::error::{Exit, Note, Refusal};
+use capshim::init::{self, Side};
 use capshim::prepare::{Prepared, prepare};
-use capshim::{apply, check, credentials, environment, exec, install};
+use capshim::sys::Blocked;
+use capshim::{check, credentials, environment, exec, install};
 use nix::errno::Errno;
 
-capshim::c_main!(run);
+capshim::c_main!(run, config::may_ask_for_init);
 
-fn run(args: &[&CStr], environment: &[&CStr]) -> c_int {
-    let result = match cli::parse(args) {
+/// Signals are blocked where init mode was asked for.
+fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
+    let action = cli::parse(args);
+    if !matches!(action, Ok(Action::Run { .. })) {
+        let _ = blocked.undo();
+    }
+    let result = match action {
         Ok(Action::Help) => print(cli::HELP).map(|()| 0),
         Ok(Action::Version) => print(cli::VERSION).map(|()| 0),
         Ok(Action::Check { command }) => check::check(command, environment, print),
@@ -27,25 +33,35 @@ fn run(args: &[&CStr], environment: &[&CStr]) -> c_int {
             installed.warnings.iter().for_each(say);
             print(&installed.to_string()).map(|()| 0)
         }),
-        Ok(Action::Run { command, argv }) => start(command, argv, environment).map(|never| match never {}),
+        Ok(Action::Run { command, argv }) => start(command, argv, environment, blocked),
         Err(refusal) => Err(refusal),
     };
     result.unwrap_or_else(|refusal| {
+        let _ = blocked.undo();
         say(&refusal);
         refusal.exit as c_int
     })
 }
 
-/// Becomes the application. Returns only with the reason why not.
-fn start(command: &CStr, argv: &[&CStr], environment: &[&CStr]) -> Result<Infallible, Refusal> {
+/// Becomes the application, and then returns only with the reason why not. In init mode a
+/// child does, and its parent returns the application's exit code.
+fn start(command: &CStr, argv: &[&CStr], environment: &[&CStr], blocked: Blocked) -> Result<c_int, Refusal> {
     let Prepared { config, start, plan, .. } = prepare(credentials::read()?, environment)?;
-    let (verified, notes) = apply::apply(&plan, start)?;
+    let tell = |note: Note| {
+        if wanted(&note, config.log) {
+            say(note);
+        }
+    };
+    let (verified, notes, gate) = match init::apply(&plan, start, blocked)? {
+        Side::Application(verified, notes, gate) => (verified, notes, gate),
+        Side::Parent(parent) => return parent.stay(tell),
+    };
 
     let environment = environment::for_application(environment, &plan.start, &plan.target);
     let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
     let found = exec::find(command, environment::value(&environment, b"PATH"), &verified)?;
-    let notes = plan.notes.iter().chain(&notes).cloned().chain(found.effect.note());
-    notes.filter(|note| wanted(note, config.log)).for_each(say);
+    plan.notes.iter().chain(&notes).cloned().chain(found.effect.note()).for_each(tell);
+    gate.pass()?;
     Err(exec::exec(verified, found, argv, &environment))
 }
 

@@ -19,6 +19,7 @@ use crate::error::{Exit, Note, Refusal, shown};
 use crate::expected::Expected;
 use crate::groups::{Dropped, Why};
 use crate::identity::{Gid, Uid};
+use crate::init_plan::{InitPlan, init_plan};
 
 /// One step: one system call, but for the stdio.
 ///
@@ -35,6 +36,8 @@ use crate::identity::{Gid, Uid};
 /// * no_new_privs hinders none of these and must hold at exec, so it is last.
 ///
 /// Then everything is read back and compared (`apply`), and only then comes execve(2).
+///
+/// In init mode a fork(2) comes between, and a parent stays: `init_plan` says where and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Effective = permitted; inheritable stays.
@@ -52,6 +55,10 @@ pub enum Step {
     ClearAmbient,
     RaiseAmbient(u8),
     NoNewPrivs,
+    /// Orphans come to the process that stays as init, also where that is not PID 1.
+    Subreaper,
+    /// /proc/PID is its user's own again.
+    Dumpable,
 }
 
 /// The system call with its values.
@@ -71,6 +78,8 @@ impl fmt::Display for Step {
                 write!(f, "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, {})", name(*cap))
             }
             Step::NoNewPrivs => f.write_str("prctl(PR_SET_NO_NEW_PRIVS, 1)"),
+            Step::Subreaper => f.write_str("prctl(PR_SET_CHILD_SUBREAPER, 1)"),
+            Step::Dumpable => f.write_str("prctl(PR_SET_DUMPABLE, 1)"),
         }
     }
 }
@@ -78,8 +87,11 @@ impl fmt::Display for Step {
 /// What a run will do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
+    /// Those that lead to the application, in their order.
     pub steps: Vec<Step>,
     pub expected: Expected,
+    /// What a parent does that stays as init, if one is to.
+    pub init: Option<InitPlan>,
     pub notes: Vec<Note>,
     /// Inherited groups that the application does not get, under `auto`.
     pub dropped: Vec<Dropped>,
@@ -147,11 +159,13 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
         bounding,
         no_new_privs: config.no_new_privs,
     };
+    let init = init_plan(config.init, &steps, start, &expected);
     tell(&expected, &groups.dropped, &mut notes);
     let target = if start.uid.effective == Uid::ROOT { &accounts.target } else { &accounts.start };
     Ok(Plan {
         steps,
         expected,
+        init,
         notes,
         dropped: groups.dropped,
         start: Person::new(start.uid.effective, accounts.start.as_ref()),

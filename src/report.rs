@@ -16,6 +16,7 @@ use crate::exec::Found;
 use crate::expected::Expected;
 use crate::groups;
 use crate::identity::Gid;
+use crate::init_plan::{self, Forward};
 use crate::layout::{Layout, Paint};
 use crate::plan::{Plan, Step};
 use crate::prepare::Prepared;
@@ -71,6 +72,7 @@ pub fn settings(to: &mut Layout, config: &Config, is_set: impl Fn(&str) -> bool)
         (config::CAPS, config.caps.to_string()),
         (config::GROUPS, shown(config.groups.to_string().as_bytes())),
         (config::NO_NEW_PRIVS, u8::from(config.no_new_privs).to_string()),
+        (config::INIT, config.init.to_string()),
         (config::LOG, config.log.to_string()),
     ] {
         to.row(name, if is_set(name) { value } else { value + " (default)" });
@@ -116,10 +118,43 @@ pub fn plan(to: &mut Layout, prepared: &Prepared) {
 
 fn steps(to: &mut Layout, plan: &Plan) {
     to.title("plan");
-    let mut number = 1;
+    let read_back = "read everything back and compare";
+    let find = "find the command as this user, examine its file, execve";
+    let Some(init) = &plan.init else {
+        let number = items(to, 1, &plan.steps);
+        to.item(number, read_back);
+        to.item(number + 1, find);
+        return;
+    };
+    let (before, childs) = init_plan::split(&plan.steps);
+    let number = items(to, 1, before);
+    to.item(number, "fork; the child goes on here");
+    let number = items(to, number + 1, childs);
+    to.item(number, read_back);
+    to.item(number + 1, format!("{find} when the parent has done the following"));
+
+    to.title("plan of the parent, which stays as init");
+    let number = items(to, 1, &init.parent);
+    to.item(number, read_back);
+    let number = items(to, number + 1, &init.then);
+    to.item(
+        number,
+        "setpgid for the child, and the terminal to it where standard input is one; close all but 0 to 2",
+    );
+    let whom = match init.forward {
+        Forward::Process => "process",
+        Forward::Group => "process group",
+    };
+    to.item(
+        number + 1,
+        format!("let the child execute, forward signals to its {whom}, reap, end as it ends"),
+    );
+}
+
+/// Some steps and their numbers. Returns the next number.
+fn items(to: &mut Layout, mut number: usize, steps: &[Step]) -> usize {
     // One line for all the drops, which are many and stand together.
-    for alike in plan.steps.chunk_by(|a, b| matches!((a, b), (Step::DropBounding(_), Step::DropBounding(_))))
-    {
+    for alike in steps.chunk_by(|a, b| matches!((a, b), (Step::DropBounding(_), Step::DropBounding(_)))) {
         match alike {
             [step] => to.item(number, step),
             [first, ..] => {
@@ -137,8 +172,7 @@ fn steps(to: &mut Layout, plan: &Plan) {
         }
         number += alike.len();
     }
-    to.item(number, "read everything back and compare");
-    to.item(number + 1, "find the command as this user, examine its file, execve");
+    number
 }
 
 /// The command, as the application's user finds it.

@@ -21,14 +21,18 @@ type Result<T> = std::result::Result<T, Errno>;
 
 /// Makes `$run` the program's C `main`, so that std's start-up does not run: it would set
 /// SIGPIPE to ignored, which the application would inherit.
+///
+/// Where `$asks` says so of an entry of the environment, the first system call blocks all
+/// signals: nothing before it makes one, not even for memory.
 #[macro_export]
 macro_rules! c_main {
-    ($run:path) => {
+    ($run:path, $asks:path) => {
         #[unsafe(no_mangle)]
         extern "C" fn main(_argc: std::ffi::c_int, argv: *const *const std::ffi::c_char) -> std::ffi::c_int {
+            let blocked = $crate::sys::block_signals_if($asks);
             // SAFETY: the C runtime calls main, with a null-terminated argv.
             let (args, environment) = unsafe { $crate::sys::main_arguments(argv) };
-            $run(&args, &environment)
+            $run(&args, &environment, blocked)
         }
     };
 }
@@ -44,21 +48,37 @@ unsafe extern "C" {
 pub unsafe fn main_arguments(argv: *const *const c_char) -> (Vec<&'static CStr>, Vec<&'static CStr>) {
     // SAFETY: both are null-terminated arrays of C strings that live as long as the process;
     // nothing in this program calls setenv.
-    unsafe { (strings(argv), strings(environ)) }
+    unsafe { (strings(argv).collect(), strings(environ).collect()) }
 }
 
 /// # Safety
 /// `array` must be null or a null-terminated array of C strings that are never changed.
-unsafe fn strings(mut array: *const *const c_char) -> Vec<&'static CStr> {
-    let mut strings = Vec::new();
-    // SAFETY: each step stays within the array, whose end is the first null pointer.
-    unsafe {
-        while !array.is_null() && !(*array).is_null() {
-            strings.push(CStr::from_ptr(*array));
+unsafe fn strings(mut array: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
+    std::iter::from_fn(move || {
+        // SAFETY: each step stays within the array, whose end is the first null pointer.
+        unsafe {
+            if array.is_null() || (*array).is_null() {
+                return None;
+            }
+            let string = CStr::from_ptr(*array);
             array = array.add(1);
+            Some(string)
         }
-    }
-    strings
+    })
+}
+
+/// Blocks all signals where an entry of the environment asks for it.
+pub fn block_signals_if(asks: fn(&CStr) -> bool) -> Blocked {
+    // SAFETY: the environment is a null-terminated array of C strings; nothing in this program
+    // changes it.
+    let asked = unsafe { strings(environ) }.any(asks);
+    Blocked(asked.then(|| {
+        // No mask has SIGKILL in it: this one would be left by a call that only pretends.
+        match sigprocmask(libc::SIG_BLOCK, u64::MAX) {
+            Ok(u64::MAX) => Err(Errno::UnknownErrno),
+            result => result.map(SignalMask),
+        }
+    }))
 }
 
 /// The path that execve(2) was given for this program (AT_EXECFN, getauxval(3)); empty if
@@ -357,28 +377,240 @@ pub enum Ended {
     Signaled(c_int),
 }
 
-/// Runs this in a child, whose exit status is what it returns, and waits for it (fork(2),
-/// waitpid(2)).
+/// What became of a child.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Changed {
+    Ended(Ended),
+    Stopped(c_int),
+}
+
+/// Runs this in a child, whose exit status is what it returns, and waits for it.
 pub fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended> {
-    // SAFETY: this process has one thread, so the child may do what it could.
-    let child = match unsafe { libc::fork() } {
-        0 => {
+    match fork()? {
+        Some(child) => wait_for(child),
+        None => {
             let status = run();
             // SAFETY: it ends the child without running what the parent registered for its own end.
             unsafe { libc::_exit(status) }
         }
-        child => checked(child.into())? as libc::pid_t,
-    };
-    let mut status = 0;
+    }
+}
+
+/// fork(2): the child's process id, or `None` in the child.
+pub fn fork() -> Result<Option<c_int>> {
+    // SAFETY: this process has one thread, so the child may do what it could.
+    let child = checked(unsafe { libc::fork() }.into())? as c_int;
+    Ok((child != 0).then_some(child))
+}
+
+/// Waits for this child's end.
+pub fn wait_for(child: c_int) -> Result<Ended> {
     loop {
-        // SAFETY: writes one number.
-        match checked(unsafe { libc::waitpid(child, &mut status, 0) }.into()) {
+        match waitid(libc::P_PID, child, libc::WEXITED) {
+            Ok(Some((_, Changed::Ended(ended)))) => return Ok(ended),
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
-            Ok(_) if libc::WIFSIGNALED(status) => return Ok(Ended::Signaled(libc::WTERMSIG(status))),
-            Ok(_) => return Ok(Ended::Exited(libc::WEXITSTATUS(status))),
+            // A call that only pretends.
+            Ok(_) => return Err(Errno::UnknownErrno),
         }
     }
+}
+
+/// A child that has ended or stopped, if there is one; an ended one is reaped by this.
+pub fn next_change() -> Result<Option<(c_int, Changed)>> {
+    match waitid(libc::P_ALL, 0, libc::WEXITED | libc::WSTOPPED | libc::WNOHANG) {
+        Err(Errno::ECHILD) => Ok(None),
+        result => result,
+    }
+}
+
+/// waitid(2).
+fn waitid(kind: libc::idtype_t, id: c_int, options: c_int) -> Result<Option<(c_int, Changed)>> {
+    let mut info = SigInfo::default();
+    // SAFETY: writes one siginfo_t.
+    checked(unsafe { libc::syscall(libc::SYS_waitid, kind, id, &mut info, options, ptr::null_mut::<u8>()) })?;
+    let changed = match info.code {
+        libc::CLD_EXITED => Changed::Ended(Ended::Exited(info.status)),
+        libc::CLD_KILLED | libc::CLD_DUMPED => Changed::Ended(Ended::Signaled(info.status)),
+        libc::CLD_STOPPED => Changed::Stopped(info.status),
+        // Nobody has changed; the process id is 0.
+        _ => return Ok(None),
+    };
+    Ok(Some((info.pid, changed)))
+}
+
+/// A set of signals as the kernel has it, bit 0 for signal 1. libc's own would leave out three
+/// real-time signals that it keeps for itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct SignalMask(u64);
+
+/// Whether `main` began with all signals blocked, and what the mask was before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Blocked(Option<Result<SignalMask>>);
+
+impl Blocked {
+    /// Fails if blocking them did, or was not asked for.
+    pub fn is_done(self) -> Result<()> {
+        self.0.unwrap_or(Err(Errno::EINVAL)).map(drop)
+    }
+
+    /// Puts the inherited mask back, if there is anything to put back.
+    pub fn undo(self) -> Result<()> {
+        match self.0 {
+            Some(Ok(SignalMask(mask))) => sigprocmask(libc::SIG_SETMASK, mask).map(drop),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// rt_sigprocmask(2): the mask as it was before.
+fn sigprocmask(how: c_int, mask: u64) -> Result<u64> {
+    let mut before = u64::MAX;
+    // SAFETY: reads and writes sets of the size that is given.
+    checked(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &mask, &mut before, size_of::<u64>()) })?;
+    Ok(before)
+}
+
+/// The beginning of siginfo_t, as both rt_sigtimedwait(2) and waitid(2) fill it.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Default)]
+struct SigInfo {
+    signo: c_int,
+    errno: c_int,
+    code: c_int,
+    padding: c_int,
+    pid: c_int,
+    uid: u32,
+    status: c_int,
+    rest: [c_int; 25],
+}
+
+const _: () = assert!(size_of::<SigInfo>() == size_of::<libc::siginfo_t>());
+
+/// A signal that was taken from the queue, with all that its sender sent.
+pub struct Signal(SigInfo);
+
+impl Signal {
+    pub fn number(&self) -> c_int {
+        self.0.signo
+    }
+
+    /// Whether this process sent it to itself, as write(2) to a broken pipe does with SIGPIPE.
+    pub fn is_own(&self) -> bool {
+        self.0.code == libc::SI_USER && self.0.pid == nix::unistd::getpid().as_raw()
+    }
+
+    /// Sent with data, which can be passed on: SI_QUEUE and its like (rt_sigqueueinfo(2)).
+    pub fn is_queued(&self) -> bool {
+        self.0.code < 0 && self.0.code != libc::SI_TKILL
+    }
+
+    /// rt_sigqueueinfo(2): sends it to another process as it came.
+    pub fn pass_on(&self, process: c_int) -> Result<()> {
+        // SAFETY: reads one siginfo_t.
+        checked(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, process, self.0.signo, &self.0) }).map(drop)
+    }
+}
+
+/// Waits for the next blocked signal, without a limit of time (rt_sigtimedwait(2)).
+pub fn wait_for_signal() -> Result<Signal> {
+    loop {
+        match rt_sigtimedwait(u64::MAX, None) {
+            // After this process itself was stopped and continued (signal(7)).
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Takes this signal from the queue, if it is there.
+pub fn take_signal(signal: c_int) -> Result<bool> {
+    match rt_sigtimedwait(bit(signal), Some(&libc::timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn rt_sigtimedwait(set: u64, limit: Option<&libc::timespec>) -> Result<Signal> {
+    let mut info = SigInfo::default();
+    let limit = limit.map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: reads the set and the time if there is one, and writes one siginfo_t.
+    checked(unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &set, &mut info, limit, size_of::<u64>()) })?;
+    Ok(Signal(info))
+}
+
+fn bit(signal: c_int) -> u64 {
+    1 << (signal - 1)
+}
+
+/// kill(2), of any signal; a negative number is a process group.
+pub fn kill(process: c_int, signal: c_int) -> Result<()> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { libc::syscall(libc::SYS_kill, process, signal) }).map(drop)
+}
+
+/// Stops this process by this signal, which is blocked, until SIGCONT. In an orphaned process
+/// group, and as PID 1, nothing happens (signal(7), setpgid(2)).
+pub fn stop(signal: c_int) -> Result<()> {
+    kill(nix::unistd::getpid().as_raw(), signal)?;
+    sigprocmask(libc::SIG_UNBLOCK, bit(signal))?;
+    sigprocmask(libc::SIG_BLOCK, bit(signal)).map(drop)
+}
+
+/// Whether SIGCHLD is ignored, in which case no child could be waited for (wait(2)).
+pub fn set_sigchld_ignored(ignored: bool) -> Result<bool> {
+    // SAFETY: no function is installed as a handler.
+    match unsafe { libc::signal(libc::SIGCHLD, if ignored { libc::SIG_IGN } else { libc::SIG_DFL }) } {
+        libc::SIG_ERR => Err(Errno::last()),
+        before => Ok(before == libc::SIG_IGN),
+    }
+}
+
+/// PR_SET_CHILD_SUBREAPER: orphaned descendants become this process's children.
+pub fn set_child_subreaper() -> Result<()> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+}
+
+/// PR_SET_DUMPABLE: what is in /proc for this process belongs to its user.
+pub fn set_dumpable() -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop)
+}
+
+/// Closes every descriptor from 3 on but this one (close_range(2)). Nothing in this process
+/// may use the others any more.
+pub fn close_all_but(kept: BorrowedFd) -> Result<()> {
+    let kept = kept.as_raw_fd();
+    close_range(3, kept - 1)?;
+    close_range(kept + 1, c_int::MAX)
+}
+
+fn close_range(first: c_int, last: c_int) -> Result<()> {
+    if first > last {
+        return Ok(());
+    }
+    // SAFETY: the caller's promise.
+    match checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }) {
+        // Before Linux 5.9, or under an older seccomp filter.
+        Err(Errno::ENOSYS | Errno::EPERM) => {
+            // A limit of a milliard would take minutes.
+            const MOST: c_long = 65536;
+            // SAFETY: takes numbers only.
+            let most = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) }.clamp(0, MOST) as c_int;
+            for fd in first..=last.min(most) {
+                // SAFETY: the caller's promise.
+                unsafe { libc::close(fd) };
+            }
+            Ok(())
+        }
+        result => result.map(drop),
+    }
+}
+
+/// Whether there is such a descriptor.
+pub fn is_open(fd: c_int) -> bool {
+    // SAFETY: takes numbers only.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }
 }
 
 /// execve(2). It returns only if it failed, or if it was not made and its success is a lie.

@@ -4,7 +4,7 @@
 use std::ffi::{CStr, CString};
 
 use capshim::capset::Request;
-use capshim::config::{self, Config, Log};
+use capshim::config::{self, Config, Init, Log};
 use capshim::environment::{self, Person};
 use capshim::error::Exit;
 use capshim::identity::{Id, Ref, Uid};
@@ -18,6 +18,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(config) => {
             printing_and_parsing_again_is_the_identity(&config);
             root_only_where_it_was_written(&config, &entries);
+            init_mode_is_told_before_parsing(&config, &entries);
         }
         Err(refusal) => {
             assert_eq!(refusal.exit, Exit::Setting);
@@ -31,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn printing_and_parsing_again_is_the_identity(config: &Config) {
-    let Config { user, caps, groups, no_new_privs, log } = config;
+    let Config { user, caps, groups, no_new_privs, init, log } = config;
     let log = match log {
         Log::Quiet => "quiet",
         Log::Warn => "warn",
@@ -41,12 +42,19 @@ fn printing_and_parsing_again_is_the_identity(config: &Config) {
         format!("CAPSHIM_CAPS={caps}"),
         format!("CAPSHIM_GROUPS={groups}"),
         format!("CAPSHIM_NO_NEW_PRIVS={}", u8::from(*no_new_privs)),
+        format!("CAPSHIM_INIT={init}"),
         format!("CAPSHIM_LOG={log}"),
     ];
     printed.extend(user.iter().map(|user| format!("CAPSHIM_USER={user}")));
     let printed: Vec<CString> = printed.into_iter().map(|entry| CString::new(entry).unwrap()).collect();
     let printed: Vec<&CStr> = printed.iter().map(CString::as_c_str).collect();
     assert_eq!(Config::parse(&printed).as_ref(), Ok(config));
+}
+
+/// Signals are blocked before anything is parsed.
+fn init_mode_is_told_before_parsing(config: &Config, entries: &[&CStr]) {
+    let told = entries.iter().any(|entry| config::may_ask_for_init(entry));
+    assert_eq!(config.init != Init::Off, told);
 }
 
 fn root_only_where_it_was_written(config: &Config, entries: &[&CStr]) {

@@ -112,6 +112,7 @@ fn settings_are_shown_as_understood_or_as_they_stand() {
             "  CAPSHIM_CAPS          IPC_LOCK, PERFMON?",
             "  CAPSHIM_GROUPS        web,7",
             "  CAPSHIM_NO_NEW_PRIVS  1 (default)",
+            "  CAPSHIM_INIT          0 (default)",
             "  CAPSHIM_LOG           warn (default)",
         ]
     );

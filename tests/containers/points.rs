@@ -36,6 +36,8 @@ fn line_of(step: &Step) -> String {
         Step::ClearAmbient => "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL".into(),
         Step::RaiseAmbient(cap) => format!("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_{}", name(*cap)),
         Step::NoNewPrivs => "prctl(PR_SET_NO_NEW_PRIVS, 1".into(),
+        Step::Subreaper => "prctl(PR_SET_CHILD_SUBREAPER, 1".into(),
+        Step::Dumpable => "prctl(PR_SET_DUMPABLE, SUID_DUMP_USER".into(),
     }
 }
 

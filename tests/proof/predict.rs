@@ -183,7 +183,9 @@ fn is_unmapped(step: &Step) -> bool {
         | Step::SetCaps(_)
         | Step::ClearAmbient
         | Step::RaiseAmbient(_)
-        | Step::NoNewPrivs => false,
+        | Step::NoNewPrivs
+        | Step::Subreaper
+        | Step::Dumpable => false,
     }
 }
 

@@ -1,0 +1,346 @@
+//! Init mode: a parent that holds nothing stays in place of the application, forwards signals
+//! and reaps.
+//!
+//! It decides nothing about credentials: `init_plan` does. The child goes on to the command
+//! through a gate, which opens only when the parent has let go of everything. Until then
+//! nothing that fails is a warning, and one of the two speaks: the child as long as it has
+//! not said that it is ready, and the parent after that.
+#![forbid(unsafe_code)]
+
+use std::ffi::c_int;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::unistd::{self, Pid, chdir, getpgid, getpgrp, pipe2, setpgid, tcgetpgrp, tcsetpgrp};
+
+use crate::apply::{self, Verified};
+use crate::credentials::Credentials;
+use crate::error::{Exit, Note, Refusal};
+use crate::init_plan::{self, Forward, InitPlan};
+use crate::plan::{Plan, Step};
+use crate::signals::{self, Foreground, OnStop};
+use crate::sys::{self, Blocked, Changed, Signal};
+
+/// Which process this is, once the plan has been performed.
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
+pub enum Side<'a> {
+    /// The one that becomes the application, when it has passed the gate.
+    Application(Verified, Vec<Note>, Gate),
+    Parent(Parent<'a>),
+}
+
+/// What the child says when nothing but exec is left to do.
+const READY: u8 = b'R';
+/// What the parent says when it holds nothing. The end of the file must follow: only then has
+/// it closed the last of its descriptors.
+const GO: u8 = b'G';
+
+/// Performs the plan: in this process, or in init mode in a child of it.
+pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result<Side<'a>, Refusal> {
+    let Some(init) = &plan.init else {
+        let (verified, notes) = apply::apply(plan, start)?;
+        return Ok(Side::Application(verified, notes, Gate(None)));
+    };
+    blocked.is_done().map_err(failed("rt_sigprocmask(SIG_BLOCK)"))?;
+    let (before, childs) = init_plan::split(&plan.steps);
+    let mut notes = apply::perform_all(before)?;
+    let (ready_of_child, ready) = pipe()?;
+    let (go, go_of_parent) = pipe()?;
+    let ignores_sigchld = sys::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+    if let Some(child) = sys::fork().map_err(fork_failed)? {
+        let child = Child { pid: Pid::from_raw(child), forward: init.forward, warned: false };
+        return Ok(Side::Parent(Parent { init, child, ready: ready_of_child, go: go_of_parent }));
+    }
+    drop((ready_of_child, go_of_parent));
+    notes.extend(apply::perform_all(childs)?);
+    let verified = apply::verify(plan, start)?;
+    let gate = Gate(Some(Waiting { ready, go, blocked, ignores_sigchld }));
+    Ok(Side::Application(verified, notes, gate))
+}
+
+/// Both ends beyond the standard streams, which may have been closed: what is written to
+/// standard error must not end up in here.
+fn pipe() -> Result<(OwnedFd, OwnedFd), Refusal> {
+    // dup(2) with a lower bound of 3.
+    let moved = |end: OwnedFd| if end.as_raw_fd() > 2 { Ok(end) } else { end.try_clone() };
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(failed("pipe2"))?;
+    let ends = moved(reader).and_then(|reader| Ok((reader, moved(writer)?)));
+    ends.map_err(|error| failed("fcntl(F_DUPFD_CLOEXEC)")(Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+}
+
+/// What lies between the child and exec; nothing, without a parent.
+#[must_use]
+pub struct Gate(Option<Waiting>);
+
+struct Waiting {
+    ready: OwnedFd,
+    go: OwnedFd,
+    blocked: Blocked,
+    ignores_sigchld: bool,
+}
+
+impl Gate {
+    /// Waits until the parent opens it, and undoes what was done to signals.
+    pub fn pass(self) -> Result<(), Refusal> {
+        let Some(Waiting { ready, go, blocked, ignores_sigchld }) = self.0 else { return Ok(()) };
+        write_byte(&ready, READY).map_err(failed("write(pipe)"))?;
+        drop(ready);
+        if (read_byte(&go)?, read_byte(&go)?) != (Some(GO), None) {
+            return Err(Refusal::new(
+                Exit::System,
+                "read(pipe): end of file: the parent process did not let the command start",
+            ));
+        }
+        if ignores_sigchld {
+            sys::set_sigchld_ignored(true).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+        }
+        blocked.undo().map_err(failed("rt_sigprocmask(SIG_SETMASK)"))
+    }
+}
+
+/// The process that stays.
+pub struct Parent<'a> {
+    init: &'a InitPlan,
+    child: Child,
+    /// Where the child says that it is ready.
+    ready: OwnedFd,
+    /// Where it is told to go.
+    go: OwnedFd,
+}
+
+impl Parent<'_> {
+    /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
+    /// code: the child's own.
+    pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+        let Parent { init, child, ready, go } = self;
+        let result = match read_byte(&ready) {
+            // The child has ended, and has said why. One that has not sees the end of the file.
+            Ok(None) => {
+                drop(go);
+                return sys::wait_for(child.pid.as_raw()).map(signals::exit_code).map_err(failed("waitid"));
+            }
+            Ok(Some(READY)) => {
+                drop(ready);
+                hold_nothing(init).and_then(|()| child.stand_alone()).and_then(|()| say_go(&go))
+            }
+            Ok(Some(_)) => Err(Refusal::new(Exit::System, "read(pipe) reported success but gave nothing")),
+            Err(refusal) => Err(refusal),
+        };
+        // `go` is closed after the child's end: at the end of the file it would speak, too.
+        if let Err(refusal) = result {
+            return Err(child.give_up(refusal));
+        }
+        close(go).map_err(|refusal| child.give_up(refusal))?;
+        child.serve(warn)
+    }
+}
+
+/// What the parent does, and the steps before it, in a process that then ends (`check`).
+pub fn rehearse(init: &InitPlan, steps: &[Step]) -> Result<(), Refusal> {
+    apply::perform_all(init_plan::split(steps).0)?;
+    hold_nothing(init).map_err(of_parent)
+}
+
+fn of_parent(refusal: Refusal) -> Refusal {
+    Refusal { cause: format!("in the parent process: {}", refusal.cause), ..refusal }
+}
+
+fn hold_nothing(init: &InitPlan) -> Result<(), Refusal> {
+    apply::perform_all(&init.parent)?;
+    apply::read_back(&init.holds)?;
+    apply::perform_all(&init.then).map(drop)
+}
+
+/// With nothing left open but the standard streams and this.
+fn say_go(go: &OwnedFd) -> Result<(), Refusal> {
+    // So that no mount is in use for its sake. A root that may not be searched is no harm.
+    let _ = chdir(c"/");
+    sys::close_all_but(go.as_fd()).map_err(failed("close_range"))?;
+    match write_byte(go, GO) {
+        // Somebody has killed the child.
+        Ok(()) | Err(Errno::EPIPE) => Ok(()),
+        Err(errno) => Err(failed("write(pipe)")(errno)),
+    }
+}
+
+/// A lie would leave the child waiting.
+fn close(go: OwnedFd) -> Result<(), Refusal> {
+    let number = go.as_raw_fd();
+    unistd::close(go).map_err(failed("close(pipe)"))?;
+    match sys::is_open(number) {
+        true => Err(Refusal::new(Exit::System, "close(pipe) reported success but did not close it")),
+        false => Ok(()),
+    }
+}
+
+/// The child, as its parent has to do with it.
+struct Child {
+    pid: Pid,
+    forward: Forward,
+    /// That a signal could not be forwarded.
+    warned: bool,
+}
+
+impl Child {
+    /// Gives it a process group of its own, and the terminal's foreground if that is ours.
+    fn stand_alone(&self) -> Result<(), Refusal> {
+        setpgid(self.pid, self.pid).map_err(failed("setpgid"))?;
+        match stdin().filter(|stdin| tcgetpgrp(stdin) == Ok(getpgrp())) {
+            Some(stdin) => tcsetpgrp(stdin, self.pid).map_err(failed("ioctl(TIOCSPGRP)")),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends it before it was let go, so that it says nothing too.
+    fn give_up(&self, refusal: Refusal) -> Refusal {
+        self.pass_terminal(Foreground::Child, getpgrp());
+        if sys::kill(self.pid.as_raw(), libc::SIGKILL).is_ok() {
+            // There is nothing to learn from how it ended.
+            let _ = sys::wait_for(self.pid.as_raw());
+        }
+        of_parent(refusal)
+    }
+
+    /// Forwards and reaps until its end.
+    fn serve(mut self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+        loop {
+            let signal = sys::wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
+            match signal.number() {
+                libc::SIGCHLD => {
+                    if let Some(code) = self.reap()? {
+                        self.pass_terminal(Foreground::Child, getpgrp());
+                        return Ok(code);
+                    }
+                }
+                _ if signal.is_own() => {}
+                _ => self.forward(&signal, &warn),
+            }
+        }
+    }
+
+    /// Takes notice of all children that have ended or stopped: signals of the same kind
+    /// coalesce. The exit code if it was the child.
+    fn reap(&mut self) -> Result<Option<c_int>, Refusal> {
+        let mut code = None;
+        while let Some((process, changed)) = sys::next_change().map_err(failed("waitid"))? {
+            match changed {
+                // Orphans that came to this process.
+                _ if process != self.pid.as_raw() => {}
+                Changed::Ended(ended) => code = Some(signals::exit_code(ended)),
+                Changed::Stopped(signal) => self.stopped(signal).map_err(failed("kill"))?,
+            }
+        }
+        Ok(code)
+    }
+
+    fn forward(&mut self, signal: &Signal, warn: impl Fn(Note)) {
+        let (number, child) = (signal.number(), self.pid.as_raw());
+        if number == libc::SIGCONT {
+            self.pass_terminal(Foreground::Own, self.group());
+        }
+        let (to, result) = match self.forward {
+            Forward::Group => (-self.group().as_raw(), sys::kill(-self.group().as_raw(), number)),
+            Forward::Process if signal.is_queued() => (child, signal.pass_on(child)),
+            Forward::Process => (child, sys::kill(child, number)),
+        };
+        if let (Err(errno), false) = (result, self.warned) {
+            self.warned = true;
+            let why = match errno {
+                Errno::EPERM => "the application has changed its user, and signals do not reach it",
+                _ => "a signal did not reach the application",
+            };
+            warn(Note::Warning(format!("kill({to}, {number}): {errno}: {why}; this is not said again")));
+        }
+    }
+
+    fn stopped(&self, signal: c_int) -> Result<(), Errno> {
+        let mut managed = false;
+        match signals::on_stop(signal, self.foreground()) {
+            OnStop::Leave => return Ok(()),
+            OnStop::Continue => {}
+            OnStop::Stop(signal) => {
+                self.pass_terminal(Foreground::Child, getpgrp());
+                sys::stop(signal)?;
+                // The signal that continues a process stays in the queue; whatever was there
+                // of it before is gone (signal(7)).
+                managed = sys::take_signal(libc::SIGCONT)?;
+            }
+        }
+        let foreground = self.foreground();
+        if signals::takes_foreground(signal, foreground, managed) {
+            self.pass_terminal(foreground, self.group());
+        }
+        // A shell would continue all of the job.
+        sys::kill(-self.group().as_raw(), libc::SIGCONT)
+    }
+
+    /// The child's process group: its own, unless it has joined another since.
+    fn group(&self) -> Pid {
+        getpgid(Some(self.pid)).unwrap_or(self.pid)
+    }
+
+    fn foreground(&self) -> Foreground {
+        match on_terminal(|terminal| tcgetpgrp(terminal)) {
+            None => Foreground::NoTerminal,
+            Some(group) if group == self.group() => Foreground::Child,
+            Some(group) if group == getpgrp() => Foreground::Own,
+            Some(_) => Foreground::Another,
+        }
+    }
+
+    /// Gives the terminal's foreground to a group, if it is there where it is expected. A
+    /// terminal that has gone away is nobody's.
+    fn pass_terminal(&self, from: Foreground, to: Pid) {
+        if from == self.foreground() {
+            on_terminal(|terminal| tcsetpgrp(terminal, to));
+        }
+    }
+}
+
+/// On the controlling terminal: standard input, or that which a child may have opened for
+/// itself. `None` without one.
+fn on_terminal<T>(call: impl Fn(BorrowedFd) -> nix::Result<T>) -> Option<T> {
+    if let Some(result) = stdin().and_then(|stdin| call(stdin).ok()) {
+        return Some(result);
+    }
+    sys::open(c"/dev/tty").ok().and_then(|terminal| call(terminal.as_fd()).ok())
+}
+
+fn stdin() -> Option<BorrowedFd<'static>> {
+    sys::standard_streams().map(|(stream, _)| stream).find(|stream| stream.as_raw_fd() == 0)
+}
+
+/// A lie is told from a byte by what the buffer holds before.
+fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>, Refusal> {
+    let mut byte = [0];
+    loop {
+        match unistd::read(pipe, &mut byte) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(byte[0])),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(failed("read(pipe)")(errno)),
+        }
+    }
+}
+
+fn write_byte(pipe: &OwnedFd, byte: u8) -> nix::Result<()> {
+    match unistd::write(pipe, &[byte])? {
+        1 => Ok(()),
+        _ => Err(Errno::EIO),
+    }
+}
+
+fn fork_failed(errno: Errno) -> Refusal {
+    let refusal = failed("fork")(errno);
+    match errno {
+        Errno::EAGAIN => refusal.hint(
+            "the limit of processes is reached: Docker/Podman: --pids-limit, --ulimit nproc; Kubernetes: the kubelet's podPidsLimit",
+        ),
+        _ => refusal,
+    }
+}
+
+fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
+    move |errno| Refusal::new(Exit::System, format!("{call}: {errno}"))
+}
