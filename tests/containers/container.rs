@@ -64,8 +64,8 @@ pub fn built(name: &str) -> PathBuf {
     if name == "capshim" { folder.join(name) } else { folder.join("examples").join(name) }
 }
 
-/// One container to be. The image has /capshim, the payloads /state, /lock_memory and
-/// /bind_port, /launch to set up odd starts, and busybox as /bin/sh.
+/// One container to be. The image has /capshim, the payloads /state, /lock_memory, /bind_port,
+/// /listen and /orphans, /launch to set up odd starts, and busybox as /bin/sh.
 pub struct Container {
     folder: TempDir,
     id: String,
@@ -116,7 +116,7 @@ impl Container {
             fs::create_dir_all(container.path(folder)).expect("a folder");
         }
         fs::set_permissions(container.path("tmp"), Permissions::from_mode(0o1777)).expect("chmod");
-        for name in ["capshim", "state", "lock_memory", "bind_port", "launch"] {
+        for name in ["capshim", "state", "lock_memory", "bind_port", "launch", "listen", "orphans"] {
             fs::copy(built(name), container.path(name)).expect("a built binary");
         }
         fs::copy(find("busybox").expect("busybox"), container.path("bin/busybox")).expect("busybox");
@@ -408,7 +408,7 @@ impl Container {
 
     /// Starts the command on a terminal and returns what it wrote there.
     pub fn on_terminal(mut self, command: &[&str]) -> String {
-        self.config["process"]["terminal"] = json!(true);
+        self.terminal();
         let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
         let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
         let mut runc = self.command(command).runc("run");
@@ -421,6 +421,17 @@ impl Container {
         let _ = std::io::Read::read_to_end(&mut master, &mut written);
         child.wait().expect("runc");
         String::from_utf8(written).expect("text from the terminal").replace("\r\n", "\n")
+    }
+
+    /// The command gets a terminal of its own, which runc connects with its own.
+    pub fn terminal(&mut self) {
+        self.config["process"]["terminal"] = json!(true);
+    }
+
+    /// Ends what runs and removes it.
+    pub fn delete(&self) {
+        let root = self.folder.path().join("runc");
+        let _ = Command::new("runc").arg("--root").arg(root).args(["delete", "--force", &self.id]).status();
     }
 
     /// What an instrumented shim counted (scripts/coverage).
@@ -436,13 +447,13 @@ impl Container {
     }
 
     /// The container's command is this.
-    fn command(&mut self, command: &[&str]) -> &Container {
+    pub fn command(&mut self, command: &[&str]) -> &Container {
         self.config["process"]["args"] = json!(command);
         fs::write(self.folder.path().join("config.json"), self.config.to_string()).expect("config.json");
         self
     }
 
-    fn runc(&self, verb: &str) -> Command {
+    pub fn runc(&self, verb: &str) -> Command {
         // A container that hangs fails its test and not the whole run.
         let mut runc = Command::new("timeout");
         runc.args(["--kill-after=5", "120", "runc", "--root"]).arg(self.folder.path().join("runc"));
@@ -456,9 +467,7 @@ impl Drop for Container {
         self.keep_coverage();
         // There is something left to delete only if runc was killed.
         if self.folder.path().join("runc").join(&self.id).exists() {
-            let root = self.folder.path().join("runc");
-            let _ =
-                Command::new("runc").arg("--root").arg(root).args(["delete", "--force", &self.id]).status();
+            self.delete();
         }
     }
 }

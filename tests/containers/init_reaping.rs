@@ -1,0 +1,109 @@
+//! Init mode: orphans leave nothing behind, and waiting costs nothing.
+
+use std::fs;
+
+use crate::container::find;
+use crate::init::{behind_inits, lock};
+use crate::live::{Live, children, eventually, status};
+use crate::needs_containers;
+
+#[test]
+fn ten_thousand_short_lived_orphans_leave_no_zombie() {
+    needs_containers!();
+    let output = lock().run(&["/capshim", "/orphans", "10000"]);
+    assert_eq!((output.code, output.stdout.as_str()), (0, "10000 orphans, left: 0\n"));
+}
+
+#[test]
+fn a_thousand_orphans_are_reaped_as_by_the_peers() {
+    needs_containers!();
+    let (start, before) = behind_inits();
+    for before in before {
+        let command = [before.clone(), vec!["/orphans".into(), "1000".into()]].concat();
+        let output = start().run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!((output.code, output.stdout.as_str()), (0, "1000 orphans, left: 0\n"), "{before:?}");
+    }
+    // Without an init the application itself would have to.
+    let output = lock().without_env("CAPSHIM_INIT").run(&["/capshim", "/bin/sh", "-c", "/orphans 0; true"]);
+    assert_eq!(output.stdout, "0 orphans, left: 0\n");
+}
+
+/// Starts an orphan that lives as long as standard input, and says when it is one.
+const ORPHAN: &str = "(sleep 1000 & echo up); read line";
+
+#[test]
+fn orphans_come_to_it_also_where_it_is_not_pid_1() {
+    needs_containers!();
+    let script = format!("/capshim /bin/sh -c '{ORPHAN}'; echo ended $?; read line");
+    for shell in [&["/bin/sh", "-c"][..], &["/capshim", "/bin/sh", "-c"]] {
+        let start = lock().without_env("CAPSHIM_INIT");
+        let script =
+            script.replacen("/capshim", "CAPSHIM_USER=app CAPSHIM_CAPS=none CAPSHIM_INIT=1 /capshim", 1);
+        let mut live = start.env("CAPSHIM_INIT", "0").live(&[shell, &[script.as_str()]].concat());
+        live.until("up\n");
+        let shim = children(live.pid())[0];
+        assert_eq!(status(shim, "Name"), "capshim", "{shell:?}");
+        eventually("an orphan", || children(shim).len() == 2);
+        // When it ends, the next one takes them.
+        live.write("\n");
+        live.until("ended 0\n");
+        eventually("an orphan of PID 1", || children(live.pid()).len() == 1);
+        live.write("\n");
+        assert_eq!(live.end().code, 0);
+    }
+}
+
+#[test]
+fn an_orphan_does_not_keep_the_container_and_its_end_is_not_the_applications() {
+    needs_containers!();
+    let output = lock().shim(&["/bin/sh", "-c", "(sleep 1000 &); (sh -c 'exit 9' &); exit 4"]);
+    assert_eq!(output.code, 4);
+}
+
+/// How often it woke up: of its own accord and not (proc(5)).
+fn switches(process: i32) -> [String; 2] {
+    ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].map(|field| status(process, field))
+}
+
+#[test]
+fn an_idle_parent_does_not_wake_up() {
+    needs_containers!();
+    let seconds = std::env::var("IDLE_SECONDS").unwrap_or("3".into());
+    let script = format!("echo up; read line; sleep {seconds}; echo slept; read line");
+    // What the runtime does at the start is over when the shell has read its line.
+    let mut live = lock().live(&["/capshim", "/bin/sh", "-c", &script]);
+    live.until("up\n");
+    let parent = live.pid();
+    eventually("a waiting parent", || status(parent, "State") == "S (sleeping)");
+    let before = switches(parent);
+    live.write("\n");
+    live.until("slept\n");
+    let after = switches(parent);
+    println!("in {seconds} s: {before:?}, then {after:?} wake-ups");
+    assert_eq!(before, after);
+    live.write("\n");
+    assert_eq!(live.end().code, 0);
+}
+
+/// The pages that are the process's alone, in kB.
+fn anonymous(live: &Live) -> u32 {
+    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", live.pid())).expect("smaps_rollup");
+    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line");
+    line.trim_end_matches("kB").trim().parse().expect("a number")
+}
+
+#[test]
+fn the_parent_takes_less_memory_than_tinis_static_build() {
+    needs_containers!();
+    let tini = find("tini-static").expect("tini-static");
+    let tini = tini.to_str().expect("a path");
+    let waiting = |before: &[&str]| {
+        let start = lock().import(tini.as_ref());
+        let mut live = start.live(&[before, &["/bin/sh", "-c", "echo up; read line"]].concat());
+        live.until("up\n");
+        eventually("a waiting parent", || status(live.pid(), "State") == "S (sleeping)");
+        anonymous(&live)
+    };
+    let (ours, theirs) = (waiting(&["/capshim"]), waiting(&[tini, "--"]));
+    assert!(ours < theirs, "{ours} kB and {theirs} kB");
+}

@@ -1,0 +1,208 @@
+//! Init mode: signals reach the application, each once and none more.
+
+use crate::container::{Container, find};
+use crate::init::{behind_inits, lock};
+use crate::live::{Live, children, kill, status};
+use crate::needs_containers;
+
+const LISTEN: [&str; 2] = ["/capshim", "/listen"];
+
+/// The application has begun, and listens.
+fn listening(start: Container, command: &[&str]) -> Live {
+    let mut live = start.live(command);
+    live.until("listen ");
+    live.line();
+    live
+}
+
+/// The next signal that was printed. Go's runtime sends SIGURG to itself for its own ends, and
+/// this runc passes it on to the container.
+#[track_caller]
+fn next(live: &mut Live, urgent: bool) -> String {
+    loop {
+        let line = live.line();
+        if urgent || !line.contains(": 23 from ") {
+            return line;
+        }
+    }
+}
+
+/// All but SIGKILL and SIGSTOP, which nobody catches, and SIGCHLD.
+fn forwarded() -> impl Iterator<Item = i32> {
+    (1..=64).filter(|signal| ![libc::SIGKILL, libc::SIGSTOP, libc::SIGCHLD].contains(signal))
+}
+
+#[test]
+fn every_signal_that_can_be_caught_is_forwarded_once() {
+    needs_containers!();
+    let mut live = listening(lock(), &LISTEN);
+    for signal in forwarded() {
+        live.kill(signal);
+        assert_eq!(next(&mut live, signal == libc::SIGURG), format!("listen: {signal} from parent"));
+    }
+}
+
+#[test]
+fn sigchld_is_not_forwarded() {
+    needs_containers!();
+    let mut live = listening(lock(), &LISTEN);
+    live.kill(libc::SIGCHLD);
+    live.kill(libc::SIGUSR1);
+    assert_eq!(next(&mut live, false), "listen: 10 from parent");
+}
+
+/// Sends a signal with a value (sigqueue(3)).
+fn queue(process: i32, signal: i32, value: usize) {
+    let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
+    // SAFETY: takes numbers only.
+    nix::errno::Errno::result(unsafe { libc::sigqueue(process, signal, value) }).expect("sigqueue");
+}
+
+#[test]
+fn queued_signals_all_arrive_in_their_order_with_their_data() {
+    needs_containers!();
+    let mut live = listening(lock(), &LISTEN);
+    let pid = live.pid();
+    // Stopped, so that they queue up; the lowest of them come first.
+    kill(pid, libc::SIGSTOP);
+    for value in 0..200 {
+        queue(pid, 34 + value % 2, value as usize);
+    }
+    kill(pid, libc::SIGCONT);
+    let even = (0..200).step_by(2).map(|value| format!("listen: 34 with {value} from outside"));
+    let odd = (1..200).step_by(2).map(|value| format!("listen: 35 with {value} from outside"));
+    let mut expected: Vec<String> = even.chain(odd).collect();
+    expected.push("listen: 18 from parent".into());
+    let mut lines: Vec<String> = expected.iter().map(|_| next(&mut live, false)).collect();
+    // SIGCONT's place depends on when this process continues.
+    lines.sort_by_key(|line| line.starts_with("listen: 18 "));
+    assert_eq!(lines, expected);
+    queue(pid, libc::SIGUSR1, 7);
+    assert_eq!(next(&mut live, false), "listen: 10 with 7 from outside");
+}
+
+#[test]
+fn real_time_signals_without_data_all_arrive_too() {
+    needs_containers!();
+    let mut live = listening(lock(), &LISTEN);
+    for _ in 0..50 {
+        live.kill(64);
+    }
+    for _ in 0..50 {
+        assert_eq!(next(&mut live, false), "listen: 64 from parent");
+    }
+}
+
+#[test]
+fn group_forwards_to_the_process_group() {
+    needs_containers!();
+    for (init, lines) in [
+        ("1", &["listen: 10 from parent", "listen: 12 from parent"][..]),
+        (
+            "group",
+            &["listen: 10 from parent", "listen: 12 from parent", "twin: 10 from 1", "twin: 12 from 1"],
+        ),
+    ] {
+        let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init);
+        let mut live = start.live(&["/capshim", "/listen", "--twin"]);
+        // Both, in whichever order.
+        live.line();
+        live.line();
+        for signal in [libc::SIGUSR1, libc::SIGUSR2] {
+            live.kill(signal);
+        }
+        let mut seen: Vec<String> = lines.iter().map(|_| next(&mut live, false)).collect();
+        seen.sort();
+        assert_eq!(seen, lines, "CAPSHIM_INIT={init}");
+    }
+}
+
+#[test]
+fn signals_arrive_without_kill_where_a_root_init_cannot_send_them() {
+    needs_containers!();
+    let (tini, gosu) = (find("tini").expect("tini"), find("gosu").expect("gosu"));
+    let start = || Container::root().import_program(&tini).import_program(&gosu);
+    let granted = ["SETGID", "SETUID"];
+    let ours = start().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_INIT", "1");
+    let mut live = listening(ours, &LISTEN);
+    live.kill(libc::SIGTERM);
+    assert_eq!(next(&mut live, false), "listen: 15 from parent");
+
+    let [tini, gosu] = [&tini, &gosu].map(|path| path.to_str().expect("a path"));
+    let stacked = [tini, "--", gosu, "app", "/listen"];
+    let live = listening(start().capabilities(&granted), &stacked);
+    live.kill(libc::SIGTERM);
+    let theirs = live.end();
+    assert_eq!((theirs.code, theirs.stdout.as_str()), (1, ""));
+    assert!(theirs.stderr.contains("Unexpected error when forwarding signal"), "{}", theirs.stderr);
+    let mut live = listening(start().capabilities(&["KILL", "SETGID", "SETUID"]), &stacked);
+    live.kill(libc::SIGTERM);
+    assert_eq!(next(&mut live, false), "listen: 15 from parent");
+}
+
+#[test]
+fn an_application_that_changed_its_user_is_one_warning() {
+    needs_containers!();
+    let start = || lock().without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", "setgid,setuid");
+    let command = ["/capshim", "/launch", "--user", "1001", "--", "/listen"];
+    for (log, warning) in [
+        (
+            "warn",
+            "capshim: warning: kill(PID, 10): EPERM: Operation not permitted: the application has changed its user, \
+             and signals do not reach it; this is not said again\n",
+        ),
+        ("quiet", ""),
+    ] {
+        let live = listening(start().env("CAPSHIM_LOG", log), &command);
+        let app = children(live.pid())[0];
+        assert_eq!(status(app, "Uid"), "1001 1001 1001 1001");
+        let inside = status(app, "NSpid").rsplit(' ').next().unwrap_or_default().to_owned();
+        for signal in [libc::SIGUSR1, libc::SIGUSR2, libc::SIGTERM] {
+            live.kill(signal);
+        }
+        // Taken after the others.
+        kill(app, libc::SIGKILL);
+        let output = live.end();
+        assert_eq!((output.code, output.stdout.as_str()), (137, ""));
+        // Whichever came first, see `next`.
+        assert_eq!(output.stderr.replace(", 23): ", ", 10): "), warning.replace("PID", &inside));
+    }
+}
+
+#[test]
+fn the_peers_forward_the_same_signals() {
+    needs_containers!();
+    let (start, before) = behind_inits();
+    for before in before {
+        let command = [&before[..], &["/listen".into()]].concat();
+        let command: Vec<&str> = command.iter().map(String::as_str).collect();
+        let mut live = listening(start(), &command);
+        for signal in ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CONT", "WINCH", "URG"] {
+            let signal: nix::sys::signal::Signal = format!("SIG{signal}").parse().expect("a signal");
+            live.kill(signal as i32);
+            let line = next(&mut live, signal == nix::sys::signal::SIGURG);
+            assert_eq!(line, format!("listen: {} from parent", signal as i32), "{before:?}");
+        }
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_applications_as_with_the_peers() {
+    needs_containers!();
+    let (start, before) = behind_inits();
+    for (script, code) in [
+        ("exit 0", 0),
+        ("exit 3", 3),
+        ("exit 255", 255),
+        ("kill -TERM $$", 143),
+        ("kill -KILL $$", 137),
+        ("ulimit -c unlimited; kill -SEGV $$", 139),
+        ("kill -34 $$", 128 + 34),
+    ] {
+        for before in &before {
+            let command = [&before[..], &["/bin/sh".into(), "-c".into(), script.to_owned()]].concat();
+            let output = start().run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!((output.code, output.stderr.as_str()), (code, ""), "{before:?} {script}");
+        }
+    }
+}
