@@ -11,8 +11,7 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::unistd::{self, Pid, chdir, getpgid, getpgrp, pipe2, setpgid, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{self, Pid, chdir, getpgid, getpgrp, setpgid, tcgetpgrp, tcsetpgrp};
 
 use crate::apply::{self, Verified};
 use crate::credentials::Credentials;
@@ -50,9 +49,11 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
     let ignores_sigchld = sys::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
     if let Some(child) = sys::fork().map_err(fork_failed)? {
         let child = Child { pid: Pid::from_raw(child), forward: init.forward, warned: false };
-        return Ok(Side::Parent(Parent { init, child, ready: ready_of_child, go: go_of_parent }));
+        let childs = [ready, go];
+        return Ok(Side::Parent(Parent { init, child, ready: ready_of_child, go: go_of_parent, childs }));
     }
-    drop((ready_of_child, go_of_parent));
+    close(ready_of_child)?;
+    close(go_of_parent)?;
     notes.extend(apply::perform_all(childs)?);
     let verified = apply::verify(plan, start)?;
     let gate = Gate(Some(Waiting { ready, go, blocked, ignores_sigchld }));
@@ -64,7 +65,7 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
 fn pipe() -> Result<(OwnedFd, OwnedFd), Refusal> {
     // dup(2) with a lower bound of 3.
     let moved = |end: OwnedFd| if end.as_raw_fd() > 2 { Ok(end) } else { end.try_clone() };
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(failed("pipe2"))?;
+    let (reader, writer) = sys::pipe().map_err(failed("pipe2"))?;
     let ends = moved(reader).and_then(|reader| Ok((reader, moved(writer)?)));
     ends.map_err(|error| failed("fcntl(F_DUPFD_CLOEXEC)")(Errno::from_raw(error.raw_os_error().unwrap_or(0))))
 }
@@ -85,13 +86,14 @@ impl Gate {
     pub fn pass(self) -> Result<(), Refusal> {
         let Some(Waiting { ready, go, blocked, ignores_sigchld }) = self.0 else { return Ok(()) };
         write_byte(&ready, READY).map_err(failed("write(pipe)"))?;
-        drop(ready);
+        close(ready)?;
         if (read_byte(&go)?, read_byte(&go)?) != (Some(GO), None) {
             return Err(Refusal::new(
                 Exit::System,
                 "read(pipe): end of file: the parent process did not let the command start",
             ));
         }
+        close(go)?;
         if ignores_sigchld {
             sys::set_sigchld_ignored(true).map_err(failed("rt_sigaction(SIGCHLD)"))?;
         }
@@ -107,23 +109,25 @@ pub struct Parent<'a> {
     ready: OwnedFd,
     /// Where it is told to go.
     go: OwnedFd,
+    /// The child's ends of both.
+    childs: [OwnedFd; 2],
 }
 
 impl Parent<'_> {
     /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
     /// code: the child's own.
     pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
-        let Parent { init, child, ready, go } = self;
-        let result = match read_byte(&ready) {
+        let Parent { init, child, ready, go, childs } = self;
+        let result = match childs.into_iter().try_for_each(close).and_then(|()| read_byte(&ready)) {
             // The child has ended, and has said why. One that has not sees the end of the file.
             Ok(None) => {
                 drop(go);
                 return sys::wait_for(child.pid.as_raw()).map(signals::exit_code).map_err(failed("waitid"));
             }
-            Ok(Some(READY)) => {
-                drop(ready);
-                hold_nothing(init).and_then(|()| child.stand_alone()).and_then(|()| say_go(&go))
-            }
+            Ok(Some(READY)) => close(ready)
+                .and_then(|()| hold_nothing(init))
+                .and_then(|()| child.stand_alone())
+                .and_then(|()| say_go(&go)),
             Ok(Some(_)) => Err(Refusal::new(Exit::System, "read(pipe) reported success but gave nothing")),
             Err(refusal) => Err(refusal),
         };
@@ -164,7 +168,8 @@ fn say_go(go: &OwnedFd) -> Result<(), Refusal> {
     }
 }
 
-/// A lie would leave the child waiting.
+/// Certainly: each process waits for the end of the file that the other one writes, and would
+/// wait for ever if it were open in a place where it should not be.
 fn close(go: OwnedFd) -> Result<(), Refusal> {
     let number = go.as_raw_fd();
     unistd::close(go).map_err(failed("close(pipe)"))?;

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_long};
 use std::fs::File;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -575,6 +575,19 @@ pub fn set_child_subreaper() -> Result<()> {
 /// PR_SET_DUMPABLE: what is in /proc for this process belongs to its user.
 pub fn set_dumpable() -> Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop)
+}
+
+/// pipe2(2), both ends closed on exec: the reader and the writer. The buffer begins with -1, no
+/// descriptor.
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [-1; 2];
+    // SAFETY: writes two descriptors.
+    checked(unsafe { libc::syscall(libc::SYS_pipe2, &mut ends, libc::O_CLOEXEC) })?;
+    if ends.contains(&-1) {
+        return Err(Errno::UnknownErrno);
+    }
+    // SAFETY: both are new and nobody else's.
+    Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
 /// Closes every descriptor from 3 on but this one (close_range(2)). Nothing in this process

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -378,34 +377,6 @@ impl Container {
         run
     }
 
-    /// The same with strace attached as the host's root between runc's set-up and the
-    /// command, so that it sees, counts and tampers with what the container does and not with
-    /// what runc does. Returns strace's log too.
-    pub fn attached(mut self, strace: &[String], command: &[&str]) -> (Output, String) {
-        let (log, pid) = (self.folder.path().join("strace"), self.folder.path().join("pid"));
-        let mut create = self.command(command).runc("create");
-        create.arg("--pid-file").arg(&pid).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Its pipes are the container's: they end with the container, not with `runc create`.
-        let mut container = create.spawn().expect("runc create");
-        assert!(container.wait().expect("runc create").success());
-        let pid = fs::read_to_string(pid).expect("the container's process");
-
-        let mut attach = Command::new("timeout");
-        attach.args(["--kill-after=5", "60", "strace", "-f", "-s", "256", "-o"]).arg(&log).args(strace);
-        let mut strace = attach.args(["-p", &pid]).stderr(Stdio::piped()).spawn().expect("strace");
-        let mut said = BufReader::new(strace.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        said.read_line(&mut line).expect("strace's first line");
-        assert!(line.contains(" attached"), "{line}");
-        let started = self.runc("start").status().expect("runc start");
-        assert!(started.success() && strace.wait().expect("strace").success());
-
-        let mut output = Output::of(container.wait_with_output().expect("the container's output"));
-        let log = fs::read_to_string(log).expect("strace's log");
-        output.code = exit_code(&log, &pid);
-        (output, log)
-    }
-
     /// Starts the command on a terminal and returns what it wrote there.
     pub fn on_terminal(mut self, command: &[&str]) -> String {
         self.terminal();
@@ -473,7 +444,7 @@ impl Drop for Container {
 }
 
 impl Output {
-    fn of(ended: std::process::Output) -> Output {
+    pub fn of(ended: std::process::Output) -> Output {
         let text = |bytes| String::from_utf8(bytes).expect("text from the container");
         Output {
             code: ended.status.code().unwrap_or(-1),
@@ -566,14 +537,6 @@ impl Output {
         );
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
     }
-}
-
-/// How strace saw this process end: its exit status, or -1 after a signal.
-fn exit_code(log: &str, pid: &str) -> i32 {
-    let lines = log.lines().filter_map(|line| line.strip_prefix(pid)).map(str::trim_start);
-    let mut status =
-        lines.filter_map(|line| line.strip_prefix("+++ exited with ")?.strip_suffix(" +++")?.parse().ok());
-    status.next().unwrap_or(-1)
 }
 
 /// Everything below a folder, and the folder.

@@ -7,9 +7,10 @@
 use std::ffi::{CStr, CString, OsString};
 use std::fs;
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use nix::sys::wait::waitpid;
@@ -48,6 +49,8 @@ fn main() {
             // A namespace with these maps (user_namespaces(7)); their lines end in a comma.
             "--user-namespace" => user_namespace(&value(), "allow"),
             "--user-namespace-without-setgroups" => user_namespace(&value(), "deny"),
+            // Until somebody writes into this FIFO.
+            "--wait" => wait(&value()),
             "--unmount" => nix::mount::umount(value().as_str()).expect("umount"),
             "--socket" => {
                 let (ours, _) = std::os::unix::net::UnixStream::pair().expect("socketpair");
@@ -108,6 +111,13 @@ fn prctl(option: i32, value: u64) {
     // SAFETY: these options take numbers only.
     let result = unsafe { libc::prctl(option, value, 0u64, 0u64, 0u64) };
     nix::errno::Errno::result(result).expect("prctl");
+}
+
+/// By poll(2), which a command does not use at its start: whoever counts calls begins here.
+fn wait(fifo: &str) {
+    let fifo = fs::File::options().read(true).write(true).open(fifo).expect("a FIFO");
+    let mut ready = [PollFd::new(fifo.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ready, PollTimeout::NONE).expect("poll");
 }
 
 /// Moves this process into a new user namespace. The maps are written by a child that stays

@@ -57,7 +57,7 @@ impl Container {
         runc.stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr)).spawn().expect("runc")
     }
 
-    fn pid_file(&self) -> PathBuf {
+    pub fn pid_file(&self) -> PathBuf {
         self.path("").with_file_name("pid")
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! scripts/test builds what these tests need and runs them.
 
+mod attach;
 mod capabilities;
 mod case;
 mod check;
@@ -25,6 +26,7 @@ mod identity;
 mod images;
 mod inheritance;
 mod init;
+mod init_faults;
 mod init_reaping;
 mod init_signals;
 mod install;

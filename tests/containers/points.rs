@@ -4,6 +4,7 @@
 use std::iter::Peekable;
 
 use capshim::capset::name;
+use capshim::init_plan;
 use capshim::plan::{Plan, Step};
 
 use crate::strace::Call;
@@ -48,6 +49,10 @@ pub enum Kind {
     /// The one step that may fail.
     Stdio,
     Exec,
+    /// What init mode does besides: signals, fork, the pipes, the process group.
+    Init,
+    /// Of these, what may fail.
+    Harmless,
 }
 
 /// One call.
@@ -97,6 +102,19 @@ impl Point {
         Point { kind: Kind::Stdio, label, words: step.to_string(), call: call.clone(), begins }
     }
 
+    /// What init mode does besides the steps; `None` for another call.
+    fn init(call: &Call) -> Option<Point> {
+        let (kind, _, words) = INIT.iter().find(|(_, begins, _)| call.line.starts_with(begins))?;
+        let label = if words.is_empty() { call.name.clone() } else { words.to_string() };
+        Some(Point {
+            kind: *kind,
+            label,
+            words: words.to_string(),
+            call: call.clone(),
+            begins: format!("{}(", call.name),
+        })
+    }
+
     fn exec(call: &Call) -> Point {
         Point {
             kind: Kind::Exec,
@@ -111,8 +129,8 @@ impl Point {
     pub fn exit(&self) -> i32 {
         match self.kind {
             Kind::Exec => 126,
-            Kind::Step | Kind::Read => 71,
-            Kind::Stdio => 0,
+            Kind::Step | Kind::Read | Kind::Init => 71,
+            Kind::Stdio | Kind::Harmless => 0,
         }
     }
 
@@ -121,6 +139,78 @@ impl Point {
         let by_value = self.call.name == "prctl" || self.call.name == "getgroups";
         self.kind == Kind::Read && by_value && self.call.line.ends_with(" = 0")
     }
+}
+
+/// What init mode does besides the steps, as strace writes it and as the shim names it.
+const INIT: [(Kind, &str, &str); 11] = [
+    (Kind::Init, "rt_sigprocmask(SIG_BLOCK, ~[], [], 8)", "rt_sigprocmask(SIG_BLOCK)"),
+    (Kind::Init, "rt_sigprocmask(SIG_SETMASK, [], ", "rt_sigprocmask(SIG_SETMASK)"),
+    (Kind::Init, "pipe2(", "pipe2"),
+    (Kind::Init, "rt_sigaction(SIGCHLD", "rt_sigaction(SIGCHLD)"),
+    (Kind::Init, "fork(", "fork"),
+    (Kind::Init, "read(", "read(pipe)"),
+    (Kind::Init, "close(", "close(pipe)"),
+    (Kind::Init, "setpgid(", "setpgid"),
+    (Kind::Init, "write(", "write(pipe)"),
+    (Kind::Harmless, "chdir(\"/\")", ""),
+    (Kind::Harmless, "close_range(", ""),
+];
+
+/// The points of a run in init mode without faults, as the parent's calls and the child's show
+/// them: the parent's before the fork, the child's, and the parent's after it. The calls must be
+/// the plan's and no others.
+pub fn init_points(parent: &[Call], child: &[Call], plan: &Plan) -> [Vec<Point>; 3] {
+    let init = plan.init.as_ref().expect("init mode");
+    let (before, childs) = init_plan::split(&plan.steps);
+    let fork = parent.iter().position(|call| call.name == "fork").expect("a fork");
+    let (first, rest) = parent.split_at(fork + 1);
+    let pipes: Vec<&str> = first.iter().filter_map(|call| call.line.strip_prefix("pipe2([")).collect();
+    let pipes: Vec<&str> =
+        pipes.iter().filter_map(|line| line.split(']').next()).flat_map(|ends| ends.split(", ")).collect();
+    let mut childs = some_points("then", &on_pipes(child, &pipes), childs);
+    childs.iter_mut().for_each(|point| point.label = format!("child: {}", point.label));
+    let mut parents = some_points("then", &on_pipes(rest, &pipes), &[&init.parent[..], &init.then].concat());
+    for point in &mut parents {
+        point.words = format!("in the parent process: {}", point.words);
+        point.label = format!("parent: {}", point.label);
+    }
+    [some_points("first", &on_pipes(first, &[]), before), childs, parents]
+}
+
+/// Without what is read, written and closed besides these pipes; a number counts until it is
+/// closed.
+fn on_pipes(calls: &[Call], pipes: &[&str]) -> Vec<Call> {
+    let mut open = pipes.to_vec();
+    let mut counts = |call: &&Call| {
+        let descriptor = call.line.split(['(', ',', ')']).nth(1).unwrap_or_default();
+        let at = open.iter().position(|end| *end == descriptor);
+        match call.name.as_str() {
+            "read" | "write" => at.is_some(),
+            "close" => at.map(|at| open.remove(at)).is_some(),
+            _ => true,
+        }
+    };
+    calls.iter().filter(|call| counts(call)).cloned().collect()
+}
+
+/// The points among these calls, in which these steps come in this order.
+fn some_points(when: &str, calls: &[Call], steps: &[Step]) -> Vec<Point> {
+    let mut calls = calls.iter().peekable();
+    let mut points = Vec::new();
+    for step in steps {
+        while let Some(call) = calls.next_if(|call| !call.line.starts_with(&line_of(step))) {
+            points.extend(Point::read(when, call).or_else(|| Point::init(call)));
+        }
+        match step {
+            Step::ShareStdio(_) => points.extend(stdio(step, &mut calls)),
+            _ => points.push(Point::step(step, calls.next().unwrap_or_else(|| panic!("{step} is missing")))),
+        }
+    }
+    for call in calls {
+        points.extend(Point::read(when, call).or_else(|| Point::init(call)));
+        points.extend(call.line.starts_with(EXEC).then(|| Point::exec(call)));
+    }
+    points
 }
 
 /// The points of a run without faults. From the first step to the last, the calls must be

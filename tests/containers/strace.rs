@@ -15,20 +15,31 @@ pub struct Call {
 
 /// The calls from the exec of /capshim to that of /state, the latter included.
 pub fn calls_of_capshim(log: &str) -> Vec<Call> {
-    let mut calls = calls_to_the_end(log);
-    let payload = calls.iter().position(|call| call.line.starts_with("execve(\"/state\""));
-    calls.truncate(payload.unwrap_or_else(|| panic!("no exec of the payload in:\n{log}")) + 1);
-    calls
+    up_to("execve(\"/state\"", calls_to_the_end(log))
 }
 
 /// The calls from the exec of /capshim to the end of its process.
 pub fn calls_to_the_end(log: &str) -> Vec<Call> {
     let start = log.lines().find(|line| line.contains(" execve(\"/capshim\"")).expect("an exec of capshim");
-    let pid = start.split(' ').next().unwrap_or_default();
+    calls(log, start.split(' ').next().unwrap_or_default(), "execve(\"/capshim\"")
+}
+
+/// The calls to the first that begins with this, which is the last of them.
+pub fn up_to(last: &str, mut calls: Vec<Call>) -> Vec<Call> {
+    let at = calls.iter().position(|call| call.line.starts_with(last));
+    let lines = || calls.iter().map(|call| call.line.as_str()).collect::<Vec<_>>().join("\n");
+    let at = at.unwrap_or_else(|| panic!("no {last} in:\n{}", lines()));
+    calls.truncate(at + 1);
+    calls
+}
+
+/// A process's calls, from after the one that begins with `after`, or from the first where that
+/// is empty.
+pub fn calls(log: &str, process: &str, after: &str) -> Vec<Call> {
     let mut made = BTreeMap::new();
     let mut calls = Vec::new();
-    let mut ours = false;
-    for line in log.lines().filter_map(|line| line.strip_prefix(pid)).map(str::trim_start) {
+    let mut ours = after.is_empty();
+    for line in log.lines().filter_map(|line| line.strip_prefix(process)).map(str::trim_start) {
         // Signals, the end of the process, and the ends of interrupted lines have no name.
         let Some((name, _)) = line.split_once('(').filter(|(name, _)| is_name(name)) else { continue };
         let when: &mut usize = made.entry(name).or_default();
@@ -36,7 +47,7 @@ pub fn calls_to_the_end(log: &str) -> Vec<Call> {
         if ours {
             calls.push(Call { name: name.to_owned(), line: line.to_owned(), when: *when });
         }
-        ours |= line.starts_with("execve(\"/capshim\"");
+        ours |= line.starts_with(after);
     }
     calls
 }
@@ -54,6 +65,8 @@ pub enum Fault {
     Eio,
     /// It is not made, and its result is 0.
     Lie,
+    /// It is not made, and its result is 1: as if it had read or written a byte.
+    LieOfOne,
     /// SIGTERM arrives at its entry.
     Signal,
 }
@@ -65,6 +78,7 @@ impl Call {
             Fault::Eperm => "error=EPERM",
             Fault::Eio => "error=EIO",
             Fault::Lie => "retval=0",
+            Fault::LieOfOne => "retval=1",
             Fault::Signal => "signal=SIGTERM",
         };
         ["-e".into(), format!("inject={}:{what}:when={}", self.name, self.when)]
