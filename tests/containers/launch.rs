@@ -14,7 +14,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, Gid, execve, fexecve, fork, pipe, setgroups};
+use nix::unistd::{ForkResult, Gid, Pid, execve, fexecve, fork, getpid, pipe, setgroups, setpgid, tcsetpgrp};
 
 fn main() {
     // std ignores SIGPIPE before main; a start of ours begins with the default.
@@ -51,6 +51,8 @@ fn main() {
             "--user-namespace-without-setgroups" => user_namespace(&value(), "deny"),
             // Until somebody writes into this FIFO.
             "--wait" => wait(&value()),
+            // To a process group that ends.
+            "--lend-terminal" => lend_terminal(&value()),
             "--unmount" => nix::mount::umount(value().as_str()).expect("umount"),
             "--socket" => {
                 let (ours, _) = std::os::unix::net::UnixStream::pair().expect("socketpair");
@@ -118,6 +120,21 @@ fn wait(fifo: &str) {
     let fifo = fs::File::options().read(true).write(true).open(fifo).expect("a FIFO");
     let mut ready = [PollFd::new(fifo.as_fd(), PollFlags::POLLIN)];
     poll(&mut ready, PollTimeout::NONE).expect("poll");
+}
+
+/// Gives the foreground of this terminal to a child in a group of its own, which ends.
+fn lend_terminal(path: &str) {
+    let terminal = fs::File::open(path).expect("a terminal");
+    // SAFETY: this program has one thread.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("setpgid");
+            block(Signal::SIGTTOU);
+            tcsetpgrp(&terminal, getpid()).expect("tcsetpgrp");
+            std::process::exit(0);
+        }
+        ForkResult::Parent { child } => drop(waitpid(child, None).expect("waitpid")),
+    }
 }
 
 /// Moves this process into a new user namespace. The maps are written by a child that stays

@@ -20,8 +20,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub struct Live {
     container: Container,
     runc: Child,
-    /// Standard input, or the other side of the terminal; `None` once it is closed.
-    input: Option<File>,
+    /// Standard input, or the other side of the terminal.
+    input: File,
     output: File,
     stderr: File,
     /// What came out, and how much of it was looked at.
@@ -74,7 +74,7 @@ pub fn eventually(what: &str, is: impl Fn() -> bool) {
 
 impl Live {
     fn new(container: Container, runc: Child, input: File, output: File, stderr: File) -> Live {
-        Live { container, runc, input: Some(input), output, stderr, seen: String::new(), at: 0 }
+        Live { container, runc, input, output, stderr, seen: String::new(), at: 0 }
     }
 
     /// The container's first process, as the host numbers it.
@@ -86,18 +86,12 @@ impl Live {
     }
 
     pub fn write(&mut self, text: &str) {
-        self.input.as_mut().expect("an input").write_all(text.as_bytes()).expect("write");
+        self.input.write_all(text.as_bytes()).expect("write");
     }
 
-    /// The end of the file for standard input.
-    pub fn close_input(&mut self) {
-        self.input = None;
-    }
-
-    /// Both sides of the terminal are gone.
-    pub fn hang_up(&mut self) {
-        self.input = None;
-        self.output = File::open("/dev/null").expect("/dev/null");
+    /// The runtime's own process, which connects the terminals.
+    pub fn runc(&self) -> i32 {
+        children(self.runc.id() as i32)[0]
     }
 
     /// Sends a signal to the container's first process.
@@ -146,6 +140,13 @@ impl Live {
         let mut text = String::new();
         self.stderr.read_to_string(&mut text).expect("text");
         text
+    }
+
+    /// Waits for the end. Everything that came out.
+    #[track_caller]
+    pub fn all(mut self) -> String {
+        self.at = 0;
+        self.end().stdout
     }
 
     /// Waits for the end. The output is what has not been looked at.

@@ -29,6 +29,7 @@ mod init;
 mod init_faults;
 mod init_reaping;
 mod init_signals;
+mod init_terminal;
 mod install;
 mod install_faults;
 mod install_refused;
