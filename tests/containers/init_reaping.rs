@@ -23,9 +23,6 @@ fn a_thousand_orphans_are_reaped_as_by_the_peers() {
         let output = start().run(&command.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!((output.code, output.stdout.as_str()), (0, "1000 orphans, left: 0\n"), "{before:?}");
     }
-    // Without an init the application itself would have to.
-    let output = lock().without_env("CAPSHIM_INIT").run(&["/capshim", "/bin/sh", "-c", "/orphans 0; true"]);
-    assert_eq!(output.stdout, "0 orphans, left: 0\n");
 }
 
 /// Starts an orphan that lives as long as standard input, and says when it is one.

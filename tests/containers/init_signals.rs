@@ -1,6 +1,10 @@
 //! Init mode: signals reach the application, each once and none more.
 
-use crate::container::{Container, find};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::container::{Container, built, find};
 use crate::init::{behind_inits, lock};
 use crate::live::{Live, children, kill, status};
 use crate::needs_containers;
@@ -25,6 +29,41 @@ fn next(live: &mut Live, urgent: bool) -> String {
             return line;
         }
     }
+}
+
+/// What comes before signals are blocked ends the shim, and what comes after that the
+/// application: no start goes on as if nothing had been said. As PID 1, where the kernel discards
+/// what comes before, `init_faults` has a signal before every call.
+#[test]
+fn of_a_thousand_starts_that_are_terminated_at_once_none_goes_on() {
+    needs_containers!();
+    let busybox = find("busybox").expect("busybox");
+    let start = |words: &[&str]| {
+        let mut shim = Command::new(built("capshim"));
+        shim.env_clear().env("CAPSHIM_USER", "65534:65534").env("CAPSHIM_INIT", "1");
+        shim.arg(&busybox).args(words).spawn().expect("a start")
+    };
+    let whole = Instant::now();
+    assert!(start(&["true"]).wait().expect("an end").success());
+    let whole = whole.elapsed();
+    let mut ends = [0, 0];
+    for number in 0..1000 {
+        let mut shim = start(&["sleep", "1000"]);
+        // At another moment each time, over all of the start.
+        let started = Instant::now();
+        while started.elapsed() < whole * 2 * number / 1000 {
+            std::hint::spin_loop();
+        }
+        kill(shim.id() as i32, libc::SIGTERM);
+        let end = shim.wait().expect("an end");
+        match (end.signal(), end.code()) {
+            (Some(libc::SIGTERM), None) => ends[0] += 1,
+            (None, Some(143)) => ends[1] += 1,
+            other => panic!("{other:?} after {number}"),
+        }
+    }
+    println!("before signals were blocked, and after: {ends:?}");
+    assert!(!ends.contains(&0), "{ends:?}");
 }
 
 /// All but SIGKILL and SIGSTOP, which nobody catches, and SIGCHLD.
@@ -114,6 +153,17 @@ fn group_forwards_to_the_process_group() {
         let mut seen: Vec<String> = lines.iter().map(|_| next(&mut live, false)).collect();
         seen.sort();
         assert_eq!(seen, lines, "CAPSHIM_INIT={init}");
+    }
+}
+
+#[test]
+fn an_application_in_the_parents_own_group_is_signalled_once() {
+    needs_containers!();
+    let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", "group");
+    let mut live = listening(start, &["/capshim", "/listen", "--join-parent"]);
+    for signal in [libc::SIGUSR1, libc::SIGUSR2] {
+        live.kill(signal);
+        assert_eq!(next(&mut live, false), format!("listen: {signal} from parent"));
     }
 }
 

@@ -1,15 +1,16 @@
 //! Prints each signal that comes, with what its sender sent.
 //!
-//!     listen [--default SIGNAL]... [--twin]
+//!     listen [--default SIGNAL]... [--join-parent] [--twin]
 //!
-//! All signals are taken but those left to their default. A twin is a second process in the
-//! same process group that does the same. It shares no code with capshim, and asks the kernel
-//! and not libc, which keeps three real-time signals for itself.
+//! All signals are taken but those left to their default. It may join its parent's process
+//! group. A twin is a second process in the same process group that does the same. It shares no
+//! code with capshim, and asks the kernel and not libc, which keeps three real-time signals for
+//! itself.
 
 use std::io::Write;
 
 use nix::errno::Errno;
-use nix::unistd::{ForkResult, fork, getpgrp, getpid, getppid, tcgetpgrp};
+use nix::unistd::{ForkResult, Pid, fork, getpgid, getpgrp, getpid, getppid, setpgid, tcgetpgrp};
 
 /// The beginning of siginfo_t.
 #[repr(C, align(8))]
@@ -34,6 +35,10 @@ fn main() {
             "--default" => {
                 let signal: i32 = arguments.next().and_then(|text| text.parse().ok()).expect("a number");
                 mask &= !(1 << (signal - 1));
+            }
+            "--join-parent" => {
+                let group = getpgid(Some(getppid())).expect("getpgid");
+                setpgid(Pid::from_raw(0), group).expect("setpgid");
             }
             // SAFETY: this process has one thread.
             "--twin" => match unsafe { fork() }.expect("fork") {
