@@ -1,5 +1,4 @@
-//! Init mode: a parent that holds nothing stays in place of the application, forwards signals
-//! and reaps.
+//! The start of init mode: a fork, and a parent that holds nothing and stays (`serve`).
 //!
 //! It decides nothing about credentials: `init_plan` does. The child goes on to the command
 //! through a gate, which opens only when the parent has let go of everything. Until then
@@ -8,18 +7,19 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::c_int;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::unistd::{self, Pid, chdir, getpgid, getpgrp, setpgid, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{self, chdir};
 
 use crate::apply::{self, Verified};
 use crate::credentials::Credentials;
 use crate::error::{Exit, Note, Refusal};
-use crate::init_plan::{self, Forward, InitPlan};
+use crate::init_plan::{self, InitPlan};
 use crate::plan::{Plan, Step};
-use crate::signals::{self, Foreground, OnStop};
-use crate::sys::{self, Blocked, Changed, Signal};
+use crate::serve::Child;
+use crate::signals;
+use crate::sys::{self, Blocked};
 
 /// Which process this is, once the plan has been performed.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
@@ -48,7 +48,7 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
     let (go, go_of_parent) = pipe()?;
     let ignores_sigchld = sys::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
     if let Some(child) = sys::fork().map_err(fork_failed)? {
-        let child = Child { pid: Pid::from_raw(child), forward: init.forward, warned: false };
+        let child = Child::new(child, init.forward);
         let childs = [ready, go];
         return Ok(Side::Parent(Parent { init, child, ready: ready_of_child, go: go_of_parent, childs }));
     }
@@ -122,7 +122,7 @@ impl Parent<'_> {
             // The child has ended, and has said why. One that has not sees the end of the file.
             Ok(None) => {
                 drop(go);
-                return sys::wait_for(child.pid.as_raw()).map(signals::exit_code).map_err(failed("waitid"));
+                return child.wait().map(signals::exit_code).map_err(failed("waitid"));
             }
             Ok(Some(READY)) => close(ready)
                 .and_then(|()| hold_nothing(init))
@@ -133,9 +133,13 @@ impl Parent<'_> {
         };
         // `go` is closed after the child's end: at the end of the file it would speak, too.
         if let Err(refusal) = result {
-            return Err(child.give_up(refusal));
+            child.give_up();
+            return Err(of_parent(refusal));
         }
-        close(go).map_err(|refusal| child.give_up(refusal))?;
+        if let Err(refusal) = close(go) {
+            child.give_up();
+            return Err(of_parent(refusal));
+        }
         child.serve(warn)
     }
 }
@@ -179,143 +183,6 @@ fn close(go: OwnedFd) -> Result<(), Refusal> {
     }
 }
 
-/// The child, as its parent has to do with it.
-struct Child {
-    pid: Pid,
-    forward: Forward,
-    /// That a signal could not be forwarded.
-    warned: bool,
-}
-
-impl Child {
-    /// Gives it a process group of its own, and the terminal's foreground if that is ours.
-    fn stand_alone(&self) -> Result<(), Refusal> {
-        setpgid(self.pid, self.pid).map_err(failed("setpgid"))?;
-        match stdin().filter(|stdin| tcgetpgrp(stdin) == Ok(getpgrp())) {
-            Some(stdin) => tcsetpgrp(stdin, self.pid).map_err(failed("ioctl(TIOCSPGRP)")),
-            None => Ok(()),
-        }
-    }
-
-    /// Ends it before it was let go, so that it says nothing too.
-    fn give_up(&self, refusal: Refusal) -> Refusal {
-        self.pass_terminal(Foreground::Child, getpgrp());
-        if sys::kill(self.pid.as_raw(), libc::SIGKILL).is_ok() {
-            // There is nothing to learn from how it ended.
-            let _ = sys::wait_for(self.pid.as_raw());
-        }
-        of_parent(refusal)
-    }
-
-    /// Forwards and reaps until its end.
-    fn serve(mut self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
-        loop {
-            let signal = sys::wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
-            match signal.number() {
-                libc::SIGCHLD => {
-                    if let Some(code) = self.reap()? {
-                        self.pass_terminal(Foreground::Child, getpgrp());
-                        return Ok(code);
-                    }
-                }
-                _ if signal.is_own() => {}
-                _ => self.forward(&signal, &warn),
-            }
-        }
-    }
-
-    /// Takes notice of all children that have ended or stopped: signals of the same kind
-    /// coalesce. The exit code if it was the child.
-    fn reap(&mut self) -> Result<Option<c_int>, Refusal> {
-        let mut code = None;
-        while let Some((process, changed)) = sys::next_change().map_err(failed("waitid"))? {
-            match changed {
-                // Orphans that came to this process.
-                _ if process != self.pid.as_raw() => {}
-                Changed::Ended(ended) => code = Some(signals::exit_code(ended)),
-                Changed::Stopped(signal) => self.stopped(signal).map_err(failed("kill"))?,
-            }
-        }
-        Ok(code)
-    }
-
-    fn forward(&mut self, signal: &Signal, warn: impl Fn(Note)) {
-        let (number, child) = (signal.number(), self.pid.as_raw());
-        if number == libc::SIGCONT {
-            self.pass_terminal(Foreground::Own, self.group());
-        }
-        let (to, result) = match self.forward {
-            Forward::Group => (-self.group().as_raw(), sys::kill(-self.group().as_raw(), number)),
-            Forward::Process if signal.is_queued() => (child, signal.pass_on(child)),
-            Forward::Process => (child, sys::kill(child, number)),
-        };
-        if let (Err(errno), false) = (result, self.warned) {
-            self.warned = true;
-            let why = match errno {
-                Errno::EPERM => "the application has changed its user, and signals do not reach it",
-                _ => "a signal did not reach the application",
-            };
-            warn(Note::Warning(format!("kill({to}, {number}): {errno}: {why}; this is not said again")));
-        }
-    }
-
-    fn stopped(&self, signal: c_int) -> Result<(), Errno> {
-        let mut managed = false;
-        match signals::on_stop(signal, self.foreground()) {
-            OnStop::Leave => return Ok(()),
-            OnStop::Continue => {}
-            OnStop::Stop(signal) => {
-                self.pass_terminal(Foreground::Child, getpgrp());
-                sys::stop(signal)?;
-                // The signal that continues a process stays in the queue; whatever was there
-                // of it before is gone (signal(7)).
-                managed = sys::take_signal(libc::SIGCONT)?;
-            }
-        }
-        let foreground = self.foreground();
-        if signals::takes_foreground(signal, foreground, managed) {
-            self.pass_terminal(foreground, self.group());
-        }
-        // A shell would continue all of the job.
-        sys::kill(-self.group().as_raw(), libc::SIGCONT)
-    }
-
-    /// The child's process group: its own, unless it has joined another since.
-    fn group(&self) -> Pid {
-        getpgid(Some(self.pid)).unwrap_or(self.pid)
-    }
-
-    fn foreground(&self) -> Foreground {
-        match on_terminal(|terminal| tcgetpgrp(terminal)) {
-            None => Foreground::NoTerminal,
-            Some(group) if group == self.group() => Foreground::Child,
-            Some(group) if group == getpgrp() => Foreground::Own,
-            Some(_) => Foreground::Another,
-        }
-    }
-
-    /// Gives the terminal's foreground to a group, if it is there where it is expected. A
-    /// terminal that has gone away is nobody's.
-    fn pass_terminal(&self, from: Foreground, to: Pid) {
-        if from == self.foreground() {
-            on_terminal(|terminal| tcsetpgrp(terminal, to));
-        }
-    }
-}
-
-/// On the controlling terminal: standard input, or that which a child may have opened for
-/// itself. `None` without one.
-fn on_terminal<T>(call: impl Fn(BorrowedFd) -> nix::Result<T>) -> Option<T> {
-    if let Some(result) = stdin().and_then(|stdin| call(stdin).ok()) {
-        return Some(result);
-    }
-    sys::open(c"/dev/tty").ok().and_then(|terminal| call(terminal.as_fd()).ok())
-}
-
-fn stdin() -> Option<BorrowedFd<'static>> {
-    sys::standard_streams().map(|(stream, _)| stream).find(|stream| stream.as_raw_fd() == 0)
-}
-
 /// A lie is told from a byte by what the buffer holds before.
 fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>, Refusal> {
     let mut byte = [0];
@@ -346,6 +213,6 @@ fn fork_failed(errno: Errno) -> Refusal {
     }
 }
 
-fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
+pub fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
     move |errno| Refusal::new(Exit::System, format!("{call}: {errno}"))
 }

@@ -5,10 +5,12 @@
 //! program share them; it is no interface for others.
 //!
 //! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
-//! [`accounts`], [`groups`], [`change`], [`plan`], [`expected`], [`file_caps`], [`outcome`],
-//! [`environment`], [`diagnose`], [`install_error`], [`cure`], [`error`]. The rest reads ([`credentials`],
-//! [`target`], [`elf`], [`reach`]), changes ([`apply`]) or replaces ([`exec`]) this process, or copies its
-//! program ([`install`]); every unsafe line is in [`sys`].
+//! [`accounts`], [`groups`], [`change`], [`plan`], [`init_plan`], [`expected`], [`file_caps`],
+//! [`outcome`], [`environment`], [`diagnose`], [`signals`], [`report`], [`layout`],
+//! [`install_error`], [`cure`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`],
+//! [`reach`], [`prepare`]), changes ([`apply`]) or replaces ([`exec`]) this process, stays in its
+//! place ([`init`], [`serve`]), says what a run would do ([`check`]), or copies its program
+//! ([`install`]); every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
 pub mod accounts;
@@ -39,6 +41,7 @@ pub mod plan;
 pub mod prepare;
 pub mod reach;
 pub mod report;
+pub mod serve;
 pub mod signals;
 #[allow(unsafe_code)]
 pub mod sys;

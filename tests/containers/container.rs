@@ -43,8 +43,20 @@ pub fn available() -> Result<(), String> {
     if !nix::unistd::Uid::effective().is_root() {
         return Err("not root".into());
     }
-    for program in ["runc", "busybox", "setcap", "strace", "python3", "musl-gcc", "setpriv", "capsh", "gosu"]
-    {
+    for program in [
+        "runc",
+        "busybox",
+        "setcap",
+        "strace",
+        "python3",
+        "musl-gcc",
+        "setpriv",
+        "capsh",
+        "gosu",
+        "tini",
+        "dumb-init",
+        "catatonit",
+    ] {
         find(program).ok_or(format!("no {program}"))?;
     }
     std::env::var_os("STATIC_DIR").map(drop).ok_or("no STATIC_DIR with the static binaries".into())

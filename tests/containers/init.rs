@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::container::{Container, Output, find};
+use crate::container::{Container, find};
 use crate::live::{Live, children, status};
 use crate::needs_containers;
 
@@ -84,6 +84,8 @@ fn the_parent_holds_nothing_while_the_application_runs() {
     holds_nothing(&up(lock().capabilities(&setpcap)), [1000, 1000], "29 1000 1001", &[]);
     let off = lock().env("CAPSHIM_NO_NEW_PRIVS", "0");
     holds_nothing(&up(off), [1000, 1000], "29 1000 1001", &GRANTED);
+    let inside = up(lock().user_namespace(100_000, 65_536));
+    holds_nothing(&inside, [101_000, 101_000], "100029 101000 101001", &GRANTED);
 }
 
 #[test]
@@ -185,77 +187,6 @@ fn signal_mask_and_dispositions_are_as_for_a_direct_start() {
         let direct = lock().run(&[launch, &show].concat()).stdout;
         let through = lock().run(&[launch, &["/capshim"], &show].concat());
         assert_eq!((through.code, through.stdout), (0, direct), "{launch:?}");
-    }
-}
-
-/// What both say, with init mode off and on.
-fn both(start: impl Fn() -> Container, command: &[&str]) -> [Output; 2] {
-    ["0", "1"].map(|init| start().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init).shim(command))
-}
-
-#[test]
-fn a_command_that_cannot_be_executed_gives_the_same_code_and_message() {
-    needs_containers!();
-    let start = || {
-        let start = lock().file("/text", "no program").mode("/text", 0o755).file("/plain", "");
-        start.file("/script", "#!/nosuch\n").mode("/script", 0o755)
-    };
-    for (command, code) in [
-        (&["/nosuch"][..], 127),
-        (&["nosuch"], 127),
-        (&["/plain"], 126),
-        (&["/text"], 126),
-        (&["/script"], 126),
-    ] {
-        let [without, with] = both(start, command);
-        assert_eq!(without.code, code, "{}", without.stderr);
-        with.refuses(code, &without.stderr);
-    }
-}
-
-#[test]
-fn a_step_that_fails_before_the_fork_or_in_the_child_is_reported_as_ever() {
-    needs_containers!();
-    let start = || lock().capabilities(&["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"]).no_new_privs();
-    let prctl = |option: i32, errno: i32| move || start().deny_prctl(option, errno);
-    let starts: [&dyn Fn() -> Container; 5] = [
-        &|| start().deny("setgroups", 1),
-        &|| start().deny("setresuid", 0),
-        &|| start().deny("capset", 0),
-        &prctl(libc::PR_CAPBSET_DROP, 0),
-        &prctl(libc::PR_CAP_AMBIENT, 0),
-    ];
-    for start in starts {
-        let [without, with] = both(start, &["/state"]);
-        assert_eq!(without.code, 71);
-        with.refuses(71, &without.stderr);
-    }
-}
-
-#[test]
-fn a_step_that_fails_in_the_parent_is_reported_once_and_the_command_never_runs() {
-    needs_containers!();
-    for (option, call) in [
-        (libc::PR_SET_DUMPABLE, "prctl(PR_SET_DUMPABLE, 1)"),
-        (libc::PR_SET_CHILD_SUBREAPER, "prctl(PR_SET_CHILD_SUBREAPER, 1)"),
-    ] {
-        let output = lock().no_new_privs().deny_prctl(option, libc::EPERM).shim(&["/state"]);
-        output.refuses_saying(71, &format!("in the parent process: {call}: EPERM"));
-    }
-    let output = lock().no_new_privs().deny("fork", libc::EAGAIN).run(&["/capshim", "/state"]);
-    output.refuses_saying(71, "fork: EAGAIN");
-}
-
-#[test]
-fn refusals_are_the_same_and_come_before_any_fork() {
-    needs_containers!();
-    let ungranted = || lock().capabilities(&["SETGID", "SETUID"]);
-    let unknown = || lock().env("CAPSHIM_CAP", "x");
-    let nobody = || lock().without_env("CAPSHIM_USER");
-    let starts: [&dyn Fn() -> Container; 3] = [&ungranted, &unknown, &nobody];
-    for start in starts {
-        let [without, with] = both(start, &["/state"]);
-        with.refuses(without.code, &without.stderr);
     }
 }
 

@@ -121,6 +121,14 @@ fn queued_signals_all_arrive_in_their_order_with_their_data() {
 }
 
 #[test]
+fn a_signal_arrives_without_its_data_where_a_filter_forbids_to_pass_that_on() {
+    needs_containers!();
+    let mut live = listening(lock().no_new_privs().deny("rt_sigqueueinfo", libc::EPERM), &LISTEN);
+    queue(live.pid(), 34, 7);
+    assert_eq!(next(&mut live, false), "listen: 34 from parent");
+}
+
+#[test]
 fn real_time_signals_without_data_all_arrive_too() {
     needs_containers!();
     let mut live = listening(lock(), &LISTEN);

@@ -28,6 +28,7 @@ mod inheritance;
 mod init;
 mod init_faults;
 mod init_reaping;
+mod init_refusals;
 mod init_signals;
 mod init_terminal;
 mod install;

@@ -69,6 +69,8 @@ pub struct Case {
     pub caps: Option<(u64, u64)>,
     pub group_setting: Option<&'static str>,
     pub no_new_privs_setting: Option<bool>,
+    /// With a parent or without, the application is the same.
+    pub init: Option<&'static str>,
     /// Which of the payload's copies, and how it is reached.
     pub target: usize,
     pub way: Way,
@@ -118,6 +120,7 @@ impl Case {
             caps: (random.u8(0..16) != 0).then_some((required, optional)),
             group_setting: *random.choice(&GROUP_SETTINGS).unwrap_or(&None),
             no_new_privs_setting: *random.choice(&[None, None, Some(true), Some(false)]).unwrap_or(&None),
+            init: *random.choice(&[None, Some("1"), Some("group")]).unwrap_or(&None),
             target: if random.bool() { 0 } else { random.usize(0..TARGETS) },
             way: *random
                 .choice(&[Way::Plain, Way::Plain, Way::Nosuid, Way::Script, Way::ScriptOfScript])
@@ -142,6 +145,7 @@ impl Case {
             ("CAPSHIM_CAPS", caps),
             ("CAPSHIM_GROUPS", self.group_setting.map(str::to_owned)),
             ("CAPSHIM_NO_NEW_PRIVS", self.no_new_privs_setting.map(|on| u8::from(on).to_string())),
+            ("CAPSHIM_INIT", self.init.map(str::to_owned)),
             ("CAPSHIM_LOG", Some("quiet".to_owned())),
         ];
         settings.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", value?))).collect()
@@ -177,6 +181,7 @@ impl Case {
             Case { user: Some("1000:1000"), ..case },
             Case { group_setting: None, ..case },
             Case { no_new_privs_setting: None, ..case },
+            Case { init: None, ..case },
             Case { target: 0, ..case },
             Case { way: Way::Plain, ..case },
             Case { caps: Some((0, 0)), ..case },

@@ -1,0 +1,166 @@
+//! The parent's life in init mode: it forwards signals, reaps, and passes the terminal on.
+//!
+//! It holds nothing, and has no part in how the application started (`init`). What follows from
+//! a signal or a stop is decided in `signals`.
+#![forbid(unsafe_code)]
+
+use std::ffi::c_int;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::unistd::{Pid, getpgid, getpgrp, setpgid, tcgetpgrp, tcsetpgrp};
+
+use crate::error::{Note, Refusal};
+use crate::init::failed;
+use crate::init_plan::Forward;
+use crate::signals::{self, Foreground, OnStop};
+use crate::sys::{self, Changed, Ended, Signal};
+
+/// The application, as its parent has to do with it.
+pub struct Child {
+    pid: Pid,
+    forward: Forward,
+    /// That a signal could not be forwarded.
+    warned: bool,
+}
+
+impl Child {
+    pub fn new(pid: c_int, forward: Forward) -> Child {
+        Child { pid: Pid::from_raw(pid), forward, warned: false }
+    }
+
+    /// Waits for its end, at which it has said why.
+    pub fn wait(&self) -> Result<Ended, Errno> {
+        sys::wait_for(self.pid.as_raw())
+    }
+
+    /// Gives it a process group of its own, and the terminal's foreground if that is ours.
+    pub fn stand_alone(&self) -> Result<(), Refusal> {
+        setpgid(self.pid, self.pid).map_err(failed("setpgid"))?;
+        match stdin().filter(|stdin| tcgetpgrp(stdin) == Ok(getpgrp())) {
+            Some(stdin) => tcsetpgrp(stdin, self.pid).map_err(failed("ioctl(TIOCSPGRP)")),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends it before it was let go, so that it says nothing.
+    pub fn give_up(&self) {
+        self.pass_terminal(Foreground::Child, getpgrp());
+        if sys::kill(self.pid.as_raw(), libc::SIGKILL).is_ok() {
+            // There is nothing to learn from how it ended.
+            let _ = self.wait();
+        }
+    }
+
+    /// Forwards and reaps until its end.
+    pub fn serve(mut self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+        loop {
+            let signal = sys::wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
+            match signal.number() {
+                libc::SIGCHLD => {
+                    if let Some(code) = self.reap()? {
+                        self.pass_terminal(Foreground::Child, getpgrp());
+                        return Ok(code);
+                    }
+                }
+                _ if signal.is_own() => {}
+                _ => self.forward(&signal, &warn),
+            }
+        }
+    }
+
+    /// Takes notice of all children that have ended or stopped: signals of the same kind
+    /// coalesce. The exit code if it was the child.
+    fn reap(&mut self) -> Result<Option<c_int>, Refusal> {
+        let mut code = None;
+        while let Some((process, changed)) = sys::next_change().map_err(failed("waitid"))? {
+            match changed {
+                // Orphans that came to this process.
+                _ if process != self.pid.as_raw() => {}
+                Changed::Ended(ended) => code = Some(signals::exit_code(ended)),
+                // No more than the job's control is lost where that fails.
+                Changed::Stopped(signal) => self.stopped(signal).unwrap_or_default(),
+            }
+        }
+        Ok(code)
+    }
+
+    fn forward(&mut self, signal: &Signal, warn: impl Fn(Note)) {
+        let (number, child) = (signal.number(), self.pid.as_raw());
+        if number == libc::SIGCONT {
+            self.pass_terminal(Foreground::Own, self.group());
+        }
+        let (to, result) = match self.forward {
+            Forward::Group => (-self.group().as_raw(), sys::kill(-self.group().as_raw(), number)),
+            // Where a queue is full or a filter forbids it, the signal is worth more than its data.
+            Forward::Process if signal.is_queued() => {
+                (child, signal.pass_on(child).or_else(|_| sys::kill(child, number)))
+            }
+            Forward::Process => (child, sys::kill(child, number)),
+        };
+        if let (Err(errno), false) = (result, self.warned) {
+            self.warned = true;
+            let why = match errno {
+                Errno::EPERM => "the application has changed its user, and signals do not reach it",
+                _ => "a signal did not reach the application",
+            };
+            warn(Note::Warning(format!("kill({to}, {number}): {errno}: {why}; this is not said again")));
+        }
+    }
+
+    fn stopped(&self, signal: c_int) -> Result<(), Errno> {
+        let mut managed = false;
+        match signals::on_stop(signal, self.foreground()) {
+            OnStop::Leave => return Ok(()),
+            OnStop::Continue => {}
+            OnStop::Stop(signal) => {
+                self.pass_terminal(Foreground::Child, getpgrp());
+                sys::stop(signal)?;
+                // The signal that continues a process stays in the queue; whatever was there
+                // of it before is gone (signal(7)).
+                managed = sys::take_signal(libc::SIGCONT)?;
+            }
+        }
+        let foreground = self.foreground();
+        if signals::takes_foreground(signal, foreground, managed) {
+            self.pass_terminal(foreground, self.group());
+        }
+        // A shell would continue all of the job.
+        sys::kill(-self.group().as_raw(), libc::SIGCONT)
+    }
+
+    /// The child's process group: its own, unless it has joined another since.
+    fn group(&self) -> Pid {
+        getpgid(Some(self.pid)).unwrap_or(self.pid)
+    }
+
+    fn foreground(&self) -> Foreground {
+        match on_terminal(|terminal| tcgetpgrp(terminal)) {
+            None => Foreground::NoTerminal,
+            Some(group) if group == self.group() => Foreground::Child,
+            Some(group) if group == getpgrp() => Foreground::Own,
+            Some(_) => Foreground::Another,
+        }
+    }
+
+    /// Gives the terminal's foreground to a group, if it is there where it is expected. A
+    /// terminal that has gone away is nobody's.
+    fn pass_terminal(&self, from: Foreground, to: Pid) {
+        if from == self.foreground() {
+            on_terminal(|terminal| tcsetpgrp(terminal, to));
+        }
+    }
+}
+
+/// On the controlling terminal: standard input, or that which a child may have opened for
+/// itself. `None` without one.
+fn on_terminal<T>(call: impl Fn(BorrowedFd) -> nix::Result<T>) -> Option<T> {
+    if let Some(result) = stdin().and_then(|stdin| call(stdin).ok()) {
+        return Some(result);
+    }
+    sys::open(c"/dev/tty").ok().and_then(|terminal| call(terminal.as_fd()).ok())
+}
+
+fn stdin() -> Option<BorrowedFd<'static>> {
+    sys::standard_streams().map(|(stream, _)| stream).find(|stream| stream.as_raw_fd() == 0)
+}

@@ -1,0 +1,112 @@
+//! Init mode: what is refused, by whichever of the two processes, is said once; and `--check`
+//! says it too.
+
+use crate::check::{section, value};
+use crate::container::{Container, Output};
+use crate::init::lock;
+use crate::needs_containers;
+
+/// What both say, with init mode off and on.
+fn both(start: impl Fn() -> Container, command: &[&str]) -> [Output; 2] {
+    ["0", "1"].map(|init| start().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init).shim(command))
+}
+
+#[test]
+fn a_command_that_cannot_be_executed_gives_the_same_code_and_message() {
+    needs_containers!();
+    let start = || {
+        let start = lock().file("/text", "no program").mode("/text", 0o755).file("/plain", "");
+        start.file("/script", "#!/nosuch\n").mode("/script", 0o755)
+    };
+    for (command, code) in [
+        (&["/nosuch"][..], 127),
+        (&["nosuch"], 127),
+        (&["/plain"], 126),
+        (&["/text"], 126),
+        (&["/script"], 126),
+    ] {
+        let [without, with] = both(start, command);
+        assert_eq!(without.code, code, "{}", without.stderr);
+        with.refuses(code, &without.stderr);
+    }
+}
+
+#[test]
+fn a_step_that_fails_before_the_fork_or_in_the_child_is_reported_as_ever() {
+    needs_containers!();
+    let start = || lock().capabilities(&["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"]).no_new_privs();
+    let prctl = |option: i32, errno: i32| move || start().deny_prctl(option, errno);
+    let starts: [&dyn Fn() -> Container; 5] = [
+        &|| start().deny("setgroups", 1),
+        &|| start().deny("setresuid", 0),
+        &|| start().deny("capset", 0),
+        &prctl(libc::PR_CAPBSET_DROP, 0),
+        &prctl(libc::PR_CAP_AMBIENT, 0),
+    ];
+    for start in starts {
+        let [without, with] = both(start, &["/state"]);
+        assert_eq!(without.code, 71);
+        with.refuses(71, &without.stderr);
+    }
+}
+
+#[test]
+fn a_step_that_fails_in_the_parent_is_reported_once_and_the_command_never_runs() {
+    needs_containers!();
+    for (option, call) in [
+        (libc::PR_SET_DUMPABLE, "prctl(PR_SET_DUMPABLE, 1)"),
+        (libc::PR_SET_CHILD_SUBREAPER, "prctl(PR_SET_CHILD_SUBREAPER, 1)"),
+    ] {
+        let output = lock().no_new_privs().deny_prctl(option, libc::EPERM).shim(&["/state"]);
+        output.refuses_saying(71, &format!("in the parent process: {call}: EPERM"));
+    }
+    let output = lock().no_new_privs().deny("fork", libc::EAGAIN).run(&["/capshim", "/state"]);
+    output.refuses_saying(71, "fork: EAGAIN");
+}
+
+#[test]
+fn refusals_are_the_same_and_come_before_any_fork() {
+    needs_containers!();
+    let ungranted = || lock().capabilities(&["SETGID", "SETUID"]);
+    let unknown = || lock().env("CAPSHIM_CAP", "x");
+    let nobody = || lock().without_env("CAPSHIM_USER");
+    let starts: [&dyn Fn() -> Container; 3] = [&ungranted, &unknown, &nobody];
+    for start in starts {
+        let [without, with] = both(start, &["/state"]);
+        with.refuses(without.code, &without.stderr);
+    }
+}
+
+#[test]
+fn in_init_mode_the_plan_has_a_fork_and_the_parents_steps() {
+    needs_containers!();
+    let granted = ["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"];
+    let start = || {
+        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
+    };
+    let report = start().env("CAPSHIM_INIT", "group").run(&["/capshim", "--check", "/state"]).stdout;
+    assert_eq!(value(&report, "settings", "CAPSHIM_INIT"), "group");
+    let plan = section(&report, "plan");
+    let item = |words: &str| plan.iter().position(|line| line.contains(words)).expect("a step");
+    assert!(item("setresuid(1000, 1000, 1000)") + 1 == item("fork; the child goes on here"), "{report}");
+    assert!(item("fork; ") + 1 == item("capset(permitted = effective = inheritable = IPC_LOCK)"), "{report}");
+    assert_eq!(
+        section(&report, "plan of the parent, which stays as init"),
+        [
+            "   1. capset(effective = permitted = SETGID, SETUID, SETPCAP, IPC_LOCK)",
+            "   2. prctl(PR_CAPBSET_DROP, IPC_LOCK)",
+            "   3. capset(permitted = effective = inheritable = none)",
+            "   4. prctl(PR_SET_NO_NEW_PRIVS, 1)",
+            "   5. read everything back and compare",
+            "   6. prctl(PR_SET_CHILD_SUBREAPER, 1)",
+            "   7. prctl(PR_SET_DUMPABLE, 1)",
+            "   8. setpgid for the child, and the terminal to it where standard input is one; close all but",
+            "      0 to 2",
+            "   9. let the child execute, forward signals to its process group, reap, end as it ends",
+        ]
+    );
+    // What the parent fails with comes after what the child fails with, as in a run.
+    let failing = || start().env("CAPSHIM_INIT", "1").no_new_privs().deny_prctl(libc::PR_SET_DUMPABLE, 1);
+    failing().shim(&["/state"]).refuses_saying(71, "in the parent process: prctl(PR_SET_DUMPABLE, 1): EPERM");
+    failing().shim(&["/nosuch"]).refuses_saying(127, "cannot execute /nosuch: ENOENT");
+}
