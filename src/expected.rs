@@ -26,38 +26,29 @@ impl Expected {
     /// What differs in the credentials read back, in words; empty if nothing does.
     pub fn differences(&self, now: &Credentials) -> Vec<String> {
         let mut found = Vec::new();
-        let mut compare = |what: &str, plan: String, now: String| {
-            if plan != now {
-                found.push(format!("{what} is {now} and should be {plan}"));
-            }
-        };
-        compare("uid", Ids::all(self.uid).to_string(), now.uid.to_string());
-        compare("gid", Ids::all(self.gid).to_string(), now.gid.to_string());
+        compare(&mut found, "uid", &Ids::all(self.uid), &now.uid, Ids::to_string);
+        compare(&mut found, "gid", &Ids::all(self.gid), &now.gid, Ids::to_string);
         for (what, set) in [
             ("permitted", now.permitted),
             ("effective", now.effective),
             ("inheritable", now.inheritable),
             ("ambient", now.ambient),
         ] {
-            compare(what, self.caps.to_string(), set.to_string());
+            compare(&mut found, what, &self.caps, &set, CapSet::to_string);
         }
-        if let Some(bounding) = self.bounding {
-            compare(
-                "bounding",
-                bounding.to_string(),
-                now.bounding.map_or("not read".into(), |set| set.to_string()),
-            );
+        if self.bounding.is_some() {
+            let text = |set: &Option<CapSet>| set.map_or("not read".into(), |set| set.to_string());
+            compare(&mut found, "bounding", &self.bounding, &now.bounding, text);
         }
-        compare("no_new_privs", self.no_new_privs.to_string(), now.no_new_privs.to_string());
-        // Not as text, which is cut when long.
-        if self.groups != now.groups {
-            found.push(format!(
-                "the group list is {} and should be {}",
-                listed(&now.groups),
-                listed(&self.groups)
-            ));
-        }
+        compare(&mut found, "no_new_privs", &self.no_new_privs, &now.no_new_privs, bool::to_string);
+        compare(&mut found, "the group list", &self.groups, &now.groups, |groups| listed(groups));
         found
+    }
+}
+
+fn compare<T: PartialEq>(found: &mut Vec<String>, what: &str, plan: &T, now: &T, text: fn(&T) -> String) {
+    if plan != now {
+        found.push(format!("{what} is {} and should be {}", text(now), text(plan)));
     }
 }
 
