@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead};
 
 use crate::config::Config;
-use crate::identity::{Gid, GroupPolicy, Id, Ref, Uid, UserSpec, parse_id};
+use crate::identity::{Gid, GroupPolicy, Id, Ref, Uid, UserSpec, decimal, parse_id};
 
 /// One user's entry in /etc/passwd. Names and paths are bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,10 +53,14 @@ impl Accounts {
                 Ref::Id(id) => user.uid == *id,
                 Ref::Name(name) => user.name == name.as_bytes(),
             };
+            let is_start = user.uid == uid;
+            if !(is_target || is_start) || has_nul(line) {
+                return;
+            }
             if is_target && accounts.target.is_none() {
                 accounts.target = Some(user.to_owned());
             }
-            if user.uid == uid && accounts.start.is_none() {
+            if is_start && accounts.start.is_none() {
                 accounts.start = Some(user.to_owned());
             }
         })?;
@@ -128,10 +132,14 @@ fn each_line(mut text: impl BufRead, mut see: impl FnMut(&[u8])) -> io::Result<(
     Ok(())
 }
 
-/// Comments, and the + and - lines of old network directories, are no entries; nor is a line
-/// with a NUL byte, which no name or path has.
-fn is_entry(line: &[u8]) -> bool {
-    !line.starts_with(b"#") && !line.starts_with(b"+") && !line.starts_with(b"-") && !line.contains(&0)
+/// Comments, and the + and - lines of old network directories, are no entries.
+fn is_comment(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b'#' | b'+' | b'-'))
+}
+
+/// Nor is a line with a NUL byte, which no name or path has.
+fn has_nul(line: &[u8]) -> bool {
+    line.contains(&0)
 }
 
 /// A user that a runtime may read as uid 0: it trims lines, skips none, and takes an id that
@@ -140,8 +148,7 @@ fn root_to_a_runtime(line: &[u8]) -> Option<(&[u8], Option<Gid>)> {
     let mut fields = line.trim_ascii().split(|&byte| byte == b':');
     let name = fields.next().filter(|name| !name.is_empty())?;
     let uid = fields.nth(1).and_then(lenient_id).unwrap_or(0);
-    let gid = fields.next().and_then(lenient_id).and_then(Gid::new);
-    (uid == 0).then_some((name, gid))
+    (uid == 0).then(|| (name, fields.next().and_then(lenient_id).and_then(Gid::new)))
 }
 
 /// A group and its members as a runtime may read them.
@@ -155,9 +162,13 @@ fn members_of(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Any decimal number, cut to the 32 bits that the kernel is given.
+/// Any decimal number, with or without a sign, cut to the 32 bits that the kernel is given.
 fn lenient_id(field: &[u8]) -> Option<u32> {
-    std::str::from_utf8(field.trim_ascii()).ok()?.parse::<i64>().ok().map(|number| number as u32)
+    let number = match field.trim_ascii() {
+        [b'-', digits @ ..] => -decimal(digits)?,
+        [b'+', digits @ ..] | digits => decimal(digits)?,
+    };
+    Some(number as u32)
 }
 
 /// A user's entry as it stands in the line.
@@ -176,8 +187,9 @@ impl UserLine<'_> {
 
 /// `name:password:uid:gid:comment:home:shell`, of which the first four must be there. A line
 /// whose id is not a plain decimal in range is none (some runtimes read it as 0).
+/// Whether a NUL byte is in it is not looked at.
 fn parse_user(line: &[u8]) -> Option<UserLine<'_>> {
-    if !is_entry(line) {
+    if is_comment(line) {
         return None;
     }
     let mut fields = line.split(|&byte| byte == b':');
@@ -190,7 +202,7 @@ fn parse_user(line: &[u8]) -> Option<UserLine<'_>> {
 
 /// `name:password:gid:member,member`.
 fn parse_group(line: &[u8]) -> Option<(&[u8], Gid, &[u8])> {
-    if !is_entry(line) {
+    if is_comment(line) || has_nul(line) {
         return None;
     }
     let mut fields = line.split(|&byte| byte == b':');
@@ -253,6 +265,39 @@ mod tests {
         assert_eq!(accounts.of_target, [id(10), id(29)]);
         // 1 and 5 are the gids of lines that a runtime may read as root's.
         assert_eq!(accounts.of_root, BTreeSet::from([id(0), id(1), id(5), id(6), id(10)]));
+    }
+
+    #[test]
+    fn a_lenient_id_is_any_number_cut_to_32_bits() {
+        for text in [
+            "0",
+            "00",
+            "6",
+            "+6",
+            "-0",
+            "-1",
+            " 6\t",
+            "4294967295",
+            "4294967296",
+            "-4294967296",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775807",
+            "18446744073709551616",
+            "",
+            "+",
+            "-",
+            "--1",
+            "+-1",
+            "0x6",
+            "6 6",
+            "6\0",
+            "\u{663}",
+            "abc",
+        ] {
+            let number = text.trim_ascii().parse::<i64>().ok();
+            assert_eq!(lenient_id(text.as_bytes()), number.map(|number| number as u32), "{text:?}");
+        }
     }
 
     #[test]

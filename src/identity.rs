@@ -58,11 +58,22 @@ id!(Gid);
 
 /// Reads a plain decimal id: digits without a leading zero, at most 4294967294.
 pub fn parse_id<T: Id>(digits: &[u8]) -> Option<T> {
-    let plain = digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || !digits.starts_with(b"0"));
-    if !plain {
+    if digits.starts_with(b"0") && digits != b"0" {
         return None;
     }
-    T::new(std::str::from_utf8(digits).ok()?.parse().ok()?)
+    T::new(decimal(digits)?.try_into().ok()?)
+}
+
+/// The number that one or more decimal digits make; `None` for anything else, and beyond an
+/// i64. Not by way of str, since each line of a long /etc/passwd has two.
+pub fn decimal(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0i64, |number, digit| match digit {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(i64::from(digit - b'0')),
+        _ => None,
+    })
 }
 
 /// A user or group as written in a setting.
