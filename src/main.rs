@@ -13,9 +13,12 @@ use capshim::config::{self, Log};
 use capshim::error::{Exit, Note, Refusal};
 use capshim::init::{self, Side};
 use capshim::prepare::{Prepared, prepare};
-use capshim::sys::Blocked;
+use capshim::sys::{Blocked, Memory};
 use capshim::{check, credentials, environment, exec, install};
 use nix::errno::Errno;
+
+#[global_allocator]
+static MEMORY: Memory = Memory::new();
 
 capshim::c_main!(run, config::may_ask_for_init);
 
