@@ -37,10 +37,14 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    #[cold]
+    #[inline(never)]
     pub fn new(exit: Exit, cause: impl Into<String>) -> Refusal {
         Refusal { exit, cause: cause.into(), hint: None }
     }
 
+    #[cold]
+    #[inline(never)]
     pub fn hint(self, hint: impl Into<String>) -> Refusal {
         Refusal { hint: Some(hint.into()), ..self }
     }
@@ -75,10 +79,14 @@ pub struct Complaint {
 }
 
 impl Complaint {
+    #[cold]
+    #[inline(never)]
     pub fn new(why: impl Into<String>) -> Complaint {
         Complaint { why: why.into(), hint: None }
     }
 
+    #[cold]
+    #[inline(never)]
     pub fn hint(self, hint: impl Into<String>) -> Complaint {
         Complaint { hint: Some(hint.into()), ..self }
     }
