@@ -75,7 +75,7 @@ pub fn check(
 }
 
 fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended, Refusal> {
-    sys::in_child(run).map_err(|errno| diagnose::fork_failed("a check", errno))
+    sys::in_child(run).map_err(diagnose::fork_failed)
 }
 
 fn refused(to: &mut Layout, refusal: &Refusal, print: impl Fn(&str) -> Result<(), Refusal>) -> c_int {

@@ -262,14 +262,14 @@ pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
     }
 }
 
-/// There is one process too many, of those that this takes.
-pub fn fork_failed(what: &str, errno: Errno) -> Refusal {
+/// A check takes a process more than a run, and init mode one more than a run without.
+pub fn fork_failed(errno: Errno) -> Refusal {
     let refusal = call_failed("fork", errno);
     match errno {
-        Errno::EAGAIN => refusal.hint(format!(
-            "{what} takes one process more than a run: raise their number: Kubernetes: podPidsLimit in the kubelet's configuration; \
+        Errno::EAGAIN => refusal.hint(
+            "this takes one process more: raise their number: Kubernetes: podPidsLimit in the kubelet's configuration; \
              Docker/Podman: --pids-limit -1 --ulimit nproc=-1",
-        )),
+        ),
         _ => refusal,
     }
 }

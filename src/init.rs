@@ -14,6 +14,7 @@ use nix::unistd::{self, chdir};
 
 use crate::apply::{self, Verified};
 use crate::credentials::Credentials;
+use crate::diagnose;
 use crate::error::{Exit, Note, Refusal};
 use crate::init_plan::{self, InitPlan};
 use crate::plan::{Plan, Step};
@@ -47,7 +48,7 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
     let (ready_of_child, ready) = pipe()?;
     let (go, go_of_parent) = pipe()?;
     let ignores_sigchld = sys::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
-    if let Some(child) = sys::fork().map_err(fork_failed)? {
+    if let Some(child) = sys::fork().map_err(diagnose::fork_failed)? {
         let child = Child::new(child, init.forward);
         let childs = [ready, go];
         return Ok(Side::Parent(Parent { init, child, ready: ready_of_child, go: go_of_parent, childs }));
@@ -128,7 +129,7 @@ impl Parent<'_> {
                 .and_then(|()| hold_nothing(init))
                 .and_then(|()| child.stand_alone())
                 .and_then(|()| say_go(&go)),
-            Ok(Some(_)) => Err(Refusal::new(Exit::System, "read(pipe) reported success but gave nothing")),
+            Ok(Some(_)) => Err(diagnose::call_lied("read(pipe) reported success but gave nothing")),
             Err(refusal) => Err(refusal),
         };
         // `go` is closed after the child's end: at the end of the file it would speak, too.
@@ -178,7 +179,7 @@ fn close(go: OwnedFd) -> Result<(), Refusal> {
     let number = go.as_raw_fd();
     unistd::close(go).map_err(failed("close(pipe)"))?;
     match sys::is_open(number) {
-        true => Err(Refusal::new(Exit::System, "close(pipe) reported success but did not close it")),
+        true => Err(diagnose::call_lied("close(pipe) reported success but did not close it")),
         false => Ok(()),
     }
 }
@@ -203,16 +204,6 @@ fn write_byte(pipe: &OwnedFd, byte: u8) -> nix::Result<()> {
     }
 }
 
-fn fork_failed(errno: Errno) -> Refusal {
-    let refusal = failed("fork")(errno);
-    match errno {
-        Errno::EAGAIN => refusal.hint(
-            "the limit of processes is reached: Docker/Podman: --pids-limit, --ulimit nproc; Kubernetes: the kubelet's podPidsLimit",
-        ),
-        _ => refusal,
-    }
-}
-
 pub fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
-    move |errno| Refusal::new(Exit::System, format!("{call}: {errno}"))
+    move |errno| diagnose::call_failed(call, errno)
 }

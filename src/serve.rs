@@ -63,7 +63,6 @@ impl Child {
                         return Ok(code);
                     }
                 }
-                _ if signal.is_own() => {}
                 _ => self.forward(&signal, &warn),
             }
         }
@@ -91,7 +90,7 @@ impl Child {
             self.pass_terminal(Foreground::Own, self.group());
         }
         let (to, result) = match self.forward {
-            Forward::Group => (-self.group().as_raw(), sys::kill(-self.group().as_raw(), number)),
+            Forward::Group => (self.whole(), sys::kill(self.whole(), number)),
             // Where a queue is full or a filter forbids it, the signal is worth more than its data.
             Forward::Process if signal.is_queued() => {
                 (child, signal.pass_on(child).or_else(|_| sys::kill(child, number)))
@@ -126,12 +125,21 @@ impl Child {
             self.pass_terminal(foreground, self.group());
         }
         // A shell would continue all of the job.
-        sys::kill(-self.group().as_raw(), libc::SIGCONT)
+        sys::kill(self.whole(), libc::SIGCONT)
     }
 
     /// The child's process group: its own, unless it has joined another since.
     fn group(&self) -> Pid {
         getpgid(Some(self.pid)).unwrap_or(self.pid)
+    }
+
+    /// Its process group for kill(2); itself alone where it has joined this process's, of which
+    /// -1 would mean every process there is.
+    fn whole(&self) -> c_int {
+        match self.group() {
+            group if group == getpgrp() => self.pid.as_raw(),
+            group => -group.as_raw(),
+        }
     }
 
     fn foreground(&self) -> Foreground {

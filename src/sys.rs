@@ -591,11 +591,6 @@ impl Signal {
         self.0.signo
     }
 
-    /// Whether this process sent it to itself, as write(2) to a broken pipe does with SIGPIPE.
-    pub fn is_own(&self) -> bool {
-        self.0.code == libc::SI_USER && self.0.pid == nix::unistd::getpid().as_raw()
-    }
-
     /// Sent with data, which can be passed on: SI_QUEUE and its like (rt_sigqueueinfo(2)).
     pub fn is_queued(&self) -> bool {
         self.0.code < 0 && self.0.code != libc::SI_TKILL

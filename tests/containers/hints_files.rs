@@ -114,7 +114,7 @@ fn the_account_files_can_be_read() {
 }
 
 #[test]
-fn a_check_has_a_process_and_no_filter_that_kills() {
+fn a_check_and_init_mode_have_a_process_and_no_filter_that_kills() {
     needs_containers!();
     let would_start = |output: &Output| {
         assert!(
@@ -131,7 +131,9 @@ fn a_check_has_a_process_and_no_filter_that_kills() {
         });
         Start::new(container, &["/capshim", "--check", "/state"])
     };
-    performs("check::cannot_fork", limited, &[Typed(&would_start)]);
+    performs("diagnose::fork_failed", limited, &[Typed(&would_start)]);
+    let init = || limited().env("CAPSHIM_INIT", "1").command(&["/capshim", "/state"]);
+    performs("diagnose::fork_failed", init, &[Typed(&exactly(48_151, 48_151, "none", "none"))]);
     let killed = || {
         let container = lock().container.kill_prctl(libc::PR_SET_NO_NEW_PRIVS);
         Start::new(container, &["/capshim", "--check", "/state"])

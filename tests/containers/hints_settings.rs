@@ -138,7 +138,7 @@ fn a_value_is_one_of_those_that_there_are() {
         )],
     );
     performs(
-        "config::from_str",
+        "config::from_str 2",
         || app().env("CAPSHIM_LOG", "debug"),
         &[ByHand(
             "write quiet, warn or info",
@@ -153,13 +153,14 @@ fn a_value_is_one_of_those_that_there_are() {
         )],
     );
     performs(
-        "config::parse 2",
-        || app().env("CAPSHIM_INIT", "1"),
+        "config::from_str",
+        || app().env("CAPSHIM_INIT", "child"),
         &[ByHand(
-            "leave CAPSHIM_INIT out, or set it to 0",
+            "write 1, 0 or group",
             &[
-                |start| start.with(|container| container.without_env("CAPSHIM_INIT")),
+                |start| start.env("CAPSHIM_INIT", "1"),
                 |start| start.env("CAPSHIM_INIT", "0"),
+                |start| start.env("CAPSHIM_INIT", "group"),
             ],
             &as_app,
         )],
