@@ -113,6 +113,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(target_feature = "crt-static", ignore = "a static program has no loader")]
     fn this_test_program_has_a_loader_for_this_machine() {
         let path = std::env::current_exe().unwrap();
         let head = std::fs::read(&path).unwrap();
