@@ -57,14 +57,12 @@ pub fn check(
     print(&to.take())?;
 
     prepared.plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
-    let plan = prepared.plan.clone();
-    let as_parent = || plan.init.as_ref().map_or(Ok(()), |init| init::rehearse(init, &plan.steps));
-    // What the parent of init mode fails with counts where the child does not fail before it.
-    let parent_fails = plan.init.is_some() && in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);
-    let mut ended = in_child(|| attempt(&mut to, prepared, command, environment, parent_fails, &print))?;
-    if parent_fails && ended == Ended::Exited(0) {
-        ended = in_child(|| as_parent().map_or_else(|refusal| refused(&mut to, &refusal, &print), |()| 0))?;
-    }
+    let init = prepared.plan.init.is_some();
+    let ended = match in_children(&mut to, prepared, command, environment, &print) {
+        // As a run would say.
+        Err(refusal) if init => Ended::Exited(refused(&mut to, &refusal, &print)),
+        ended => ended?,
+    };
     match ended {
         Ended::Exited(status) => Ok(status),
         Ended::Signaled(signal) => {
@@ -72,6 +70,25 @@ pub fn check(
             print(&to.take()).map(|()| 128 + signal)
         }
     }
+}
+
+/// The attempt; in init mode, the parent's part by itself.
+fn in_children(
+    to: &mut Layout,
+    prepared: Prepared,
+    command: Option<&CStr>,
+    environment: &[&CStr],
+    print: impl Fn(&str) -> Result<(), Refusal>,
+) -> Result<Ended, Refusal> {
+    let plan = prepared.plan.clone();
+    let as_parent = || plan.init.as_ref().map_or(Ok(()), |init| init::rehearse(init, &plan.steps));
+    // What the parent of init mode fails with counts where the child does not fail before it.
+    let parent_fails = plan.init.is_some() && in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);
+    let ended = in_child(|| attempt(to, prepared, command, environment, parent_fails, &print))?;
+    if parent_fails && ended == Ended::Exited(0) {
+        return in_child(|| as_parent().map_or_else(|refusal| refused(to, &refusal, &print), |()| 0));
+    }
+    Ok(ended)
 }
 
 fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended, Refusal> {
