@@ -139,7 +139,7 @@ fn steps(to: &mut Layout, plan: &Plan) {
     let number = items(to, number + 1, &init.then);
     to.item(
         number,
-        "setpgid for the child, and the terminal to it where standard input is one; close all but 0 to 2",
+        "give the child a process group and, if there is one, the terminal; close all but 0 to 2",
     );
     let whom = match init.forward {
         Forward::Process => "process",

@@ -132,7 +132,7 @@ fn a_check_and_init_mode_have_a_process_and_no_filter_that_kills() {
         Start::new(container, &["/capshim", "--check", "/state"])
     };
     performs("diagnose::fork_failed", limited, &[Typed(&would_start)]);
-    let init = || limited().env("CAPSHIM_INIT", "1").command(&["/capshim", "/state"]);
+    let init = || limited().env("CAPSHIM_INIT", "1").command(&["/capshim", "--", "/state"]);
     performs("diagnose::fork_failed", init, &[Typed(&exactly(48_151, 48_151, "none", "none"))]);
     let killed = || {
         let container = lock().container.kill_prctl(libc::PR_SET_NO_NEW_PRIVS);

@@ -100,8 +100,7 @@ fn in_init_mode_the_plan_has_a_fork_and_the_parents_steps() {
             "   5. read everything back and compare",
             "   6. prctl(PR_SET_CHILD_SUBREAPER, 1)",
             "   7. prctl(PR_SET_DUMPABLE, 1)",
-            "   8. setpgid for the child, and the terminal to it where standard input is one; close all but",
-            "      0 to 2",
+            "   8. give the child a process group and, if there is one, the terminal; close all but 0 to 2",
             "   9. let the child execute, forward signals to its process group, reap, end as it ends",
         ]
     );
