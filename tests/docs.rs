@@ -76,6 +76,89 @@ fn readme_and_help_list_the_exit_codes_with_the_same_words() {
     assert_eq!(codes, EXITS.len());
 }
 
+/// The text of a section of the manual page, and what each of its items begins with and says,
+/// without mdoc(7)'s macros.
+fn section(manual: &str, name: &str) -> Vec<(String, String)> {
+    let macros = ["Ar", "Dv", "Ev", "Fl", "It", "Op", "Pa", "Pp", "Pq", "Ql", "Xr"];
+    let plain = |line: &str| {
+        let words = line.trim_start_matches('.').split(' ').filter(|word| !macros.contains(word));
+        words.collect::<Vec<_>>().join(" ").replace("?\\&", "?").replace("Bl -tag -width Ds", "")
+    };
+    let at = manual.find(&format!(".Sh {name}\n")).unwrap_or_else(|| panic!("no section {name}"));
+    let text = manual[at + 1..].split("\n.Sh ").next().unwrap_or_default();
+    let items = text.split("\n.It ").skip(1).map(|item| item.split("\n.El").next().unwrap_or_default());
+    items
+        .map(|item| {
+            let (title, text) = item.split_once('\n').unwrap_or((item, ""));
+            (plain(title), text.lines().map(plain).collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
+#[test]
+fn the_manual_has_its_sections_in_the_usual_order() {
+    let manual = read("docs/capshim.8");
+    let sections: Vec<&str> = manual.lines().filter_map(|line| line.strip_prefix(".Sh ")).collect();
+    let usual =
+        ["NAME", "SYNOPSIS", "DESCRIPTION", "VARIABLES", "STARTS", "EXIT STATUS", "EXAMPLES", "NOTES"];
+    assert_eq!(sections, [&usual[..], &["SEE ALSO"]].concat());
+}
+
+#[test]
+fn the_manual_lists_the_settings_with_the_values_and_defaults_of_the_readme() {
+    let variables = section(&read("docs/capshim.8"), "VARIABLES");
+    let names: Vec<&str> = variables.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, SETTINGS);
+    for row in rows(&read("README.md"), "`CAPSHIM_") {
+        let name = row[0].trim_matches('`');
+        let (_, entry) = variables.iter().find(|(variable, _)| variable == name).expect(name);
+        let default = match row[2].as_str() {
+            required if required.contains("required") => "Required when started as root".to_owned(),
+            default => format!("default: {}", default.trim_matches('`')),
+        };
+        assert!(entry.contains(&default), "{name}: {default:?} is not in {entry:?}");
+        for word in row[1].split('`').skip(1).step_by(2) {
+            assert!(entry.contains(word), "{name}: the manual does not name {word}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_lists_exit_codes_and_starts_as_the_readme_does() {
+    let (manual, readme) = (read("docs/capshim.8"), read("README.md"));
+    let between = |from: &str, to: &str| {
+        let at = readme.find(from).expect(from);
+        &readme[at..at + readme[at..].find(to).expect(to)]
+    };
+    let codes = rows(between("## Exit codes", "\nErrors go"), "");
+    let codes: Vec<_> = codes[1..].iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+    assert_eq!(section(&manual, "EXIT STATUS"), codes);
+
+    let starts = rows(between("## How a container may", "\nThe non-root"), "**");
+    let starts: Vec<_> = starts.iter().map(|row| row[0].split("**").nth(1).expect("a start")).collect();
+    let described = section(&manual, "STARTS");
+    assert_eq!(described.iter().map(|(start, _)| start.as_str()).collect::<Vec<_>>(), starts);
+}
+
+#[test]
+fn the_manual_has_the_options_of_the_help() {
+    let help = HELP.split("Put it").next().expect("the usage");
+    let usage: BTreeSet<&str> =
+        help.split([' ', '[', ']', '\n']).filter(|word| word.starts_with("--")).collect();
+    let manual = read("docs/capshim.8");
+    let synopsis = manual.split(".Sh DESCRIPTION").next().expect("the synopsis");
+    let ends = |letter: char| !(letter.is_ascii_lowercase() || letter == '-');
+    let options = synopsis.split("Fl -").skip(1).map(|rest| rest.split(ends).next().unwrap_or_default());
+    let options: BTreeSet<String> = options.map(|option| format!("--{option}")).collect();
+    let plain: BTreeSet<String> = usage.iter().map(|option| option.to_string()).collect();
+    assert_eq!(options, plain);
+    let described = section(&manual, "DESCRIPTION");
+    for option in options.iter().filter(|option| *option != "--") {
+        let option = option.trim_start_matches('-');
+        assert!(described.iter().any(|(title, _)| title.contains(option)), "{option}");
+    }
+}
+
 #[test]
 fn every_test_that_a_document_names_is_there() {
     let folders = ["tests", "tests/containers", "runtimes/tests/containerd", "src"];
