@@ -1,0 +1,89 @@
+//! What is published: the crate's files, what the program is made of, and a release's name.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).expect("a file")
+}
+
+/// What cargo prints about this package, without the network.
+fn cargo(arguments: &[&str]) -> String {
+    let mut cargo = Command::new(env!("CARGO"));
+    let output = cargo.args(arguments).args(["--locked", "--offline"]).current_dir(root()).output();
+    text(output.expect("cargo"))
+}
+
+fn text(output: Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[test]
+fn the_package_has_the_sources_and_what_a_user_reads() {
+    let listed = cargo(&["package", "--list", "--allow-dirty"]);
+    let rest: Vec<&str> =
+        listed.lines().filter(|file| !file.starts_with("src/") && *file != ".cargo_vcs_info.json").collect();
+    let expected =
+        ["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "Cargo.toml.orig", "LICENSE-APACHE", "LICENSE-MIT"];
+    let documents = ["README.md", "SECURITY.md", "docs/capshim.8"];
+    assert_eq!(rest, [&expected[..], &documents].concat());
+    assert!(listed.contains("\nsrc/main.rs\n") && listed.contains("\nsrc/help.txt\n"));
+}
+
+#[test]
+fn the_dependency_tree_is_the_one_in_the_readme() {
+    let tree = cargo(&["tree", "-e", "normal"]);
+    // The first line ends in this folder's path.
+    let tree = tree.replace(&format!(" ({})", root().display()), "");
+    let readme = read("README.md");
+    assert!(
+        readme.contains(&format!("```console\n$ cargo tree -e normal --locked\n{tree}```\n")),
+        "\n{tree}"
+    );
+}
+
+#[test]
+fn no_crate_of_the_program_needs_a_newer_rust_than_promised() {
+    // Others than this platform's may not have been downloaded.
+    let platform = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let metadata = cargo(&["metadata", "--format-version", "1", "--filter-platform", &platform]);
+    let metadata: Value = serde_json::from_str(&metadata).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    let needs: BTreeMap<String, &Value> = packages
+        .map(|package| {
+            let [name, version] = ["name", "version"].map(|key| package[key].as_str().expect("text"));
+            (format!("{name} v{version}"), &package["rust_version"])
+        })
+        .collect();
+    let number = |version: &str| -> Vec<u32> {
+        version.split('.').map(|part| part.parse().expect("a number")).collect()
+    };
+    let promised = number(env!("CARGO_PKG_RUST_VERSION"));
+    let crates = cargo(&["tree", "-e", "normal,build", "--prefix", "none", "--no-dedupe"]);
+    for name in crates.lines().map(|line| line.split(" (").next().unwrap_or_default().to_owned()) {
+        let needed = needs.get(&name).unwrap_or_else(|| panic!("{name} is not in cargo metadata"));
+        assert!(needed.as_str().is_none_or(|version| number(version) <= promised), "{name} needs {needed}");
+    }
+}
+
+#[test]
+fn a_tag_that_is_not_the_version_makes_no_release() {
+    let release = |tag: &str| {
+        let output = Command::new(root().join("scripts/release")).arg(tag).output().expect("scripts/release");
+        (output.status.code(), String::from_utf8(output.stderr).expect("text"))
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    for tag in ["v0.0.0", version, &format!("v{version}-rc1"), ""] {
+        let message = format!("release: the tag is {tag} and Cargo.toml's version {version}\n");
+        assert_eq!(release(tag), (Some(1), message));
+    }
+}
