@@ -89,6 +89,14 @@ pub struct Container {
     id: String,
     config: Value,
     stdin: Option<OwnedFd>,
+    /// runc, or what has its command line, with what it is to be run by.
+    pub runtime: Vec<String>,
+}
+
+/// OCI_RUNTIME runs the same tests under another one, as in `OCI_RUNTIME=crun`.
+fn runtime() -> Vec<String> {
+    let words = std::env::var("OCI_RUNTIME").unwrap_or_else(|_| "runc".into());
+    words.split_whitespace().map(str::to_owned).collect()
 }
 
 /// What a container left behind.
@@ -129,7 +137,7 @@ impl Container {
             ],
             "linux": { "namespaces": namespaces },
         });
-        let container = Container { folder, id, config, stdin: None };
+        let container = Container { folder, id, config, stdin: None, runtime: runtime() };
         for folder in ["bin", "dev", "etc", "home/app", "proc", "root", "run", "tmp"] {
             fs::create_dir_all(container.path(folder)).expect("a folder");
         }
@@ -198,6 +206,11 @@ impl Container {
 
     pub fn no_new_privs(mut self) -> Container {
         self.config["process"]["noNewPrivileges"] = json!(true);
+        self
+    }
+
+    pub fn read_only(mut self) -> Container {
+        self.config["root"]["readonly"] = json!(true);
         self
     }
 
@@ -413,18 +426,7 @@ impl Container {
     /// Starts the command on a terminal and returns what it wrote there.
     pub fn on_terminal(mut self, command: &[&str]) -> String {
         self.terminal();
-        let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
-        let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
-        let mut runc = self.command(command).runc("run");
-        let mut child = runc.stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("runc");
-        // The terminal ends with the container only if nobody else holds its other side.
-        drop((runc, pty.slave));
-        let mut written = Vec::new();
-        let mut master = fs::File::from(pty.master);
-        // A terminal whose other side is closed reads as EIO.
-        let _ = std::io::Read::read_to_end(&mut master, &mut written);
-        child.wait().expect("runc");
-        String::from_utf8(written).expect("text from the terminal").replace("\r\n", "\n")
+        on_terminal(self.command(command).runc("run")).1
     }
 
     /// The command gets a terminal of its own, which runc connects with its own.
@@ -435,7 +437,9 @@ impl Container {
     /// Ends what runs and removes it.
     pub fn delete(&self) {
         let root = self.folder.path().join("runc");
-        let _ = Command::new("runc").arg("--root").arg(root).args(["delete", "--force", &self.id]).status();
+        let mut runtime = Command::new(&self.runtime[0]);
+        runtime.args(&self.runtime[1..]).arg("--root").arg(root);
+        let _ = runtime.args(["delete", "--force", &self.id]).status();
     }
 
     /// What an instrumented shim counted (scripts/coverage).
@@ -463,10 +467,11 @@ impl Container {
 
     pub fn runc(&self, verb: &str) -> Command {
         // A container that hangs fails its test and not the whole run.
-        let mut runc = Command::new("timeout");
-        runc.args(["--kill-after=5", "120", "runc", "--root"]).arg(self.folder.path().join("runc"));
-        runc.args([verb, &self.id]).current_dir(self.folder.path());
-        runc
+        let mut runtime = Command::new("timeout");
+        runtime.args(["--kill-after=5", "120"]).args(&self.runtime);
+        runtime.arg("--root").arg(self.folder.path().join("runc"));
+        runtime.args([verb, &self.id]).current_dir(self.folder.path());
+        runtime
     }
 }
 
@@ -574,6 +579,21 @@ impl Output {
         );
         assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{}", self.stderr);
     }
+}
+
+/// Runs a command on a terminal. Returns its exit code and what was written there.
+pub fn on_terminal(mut command: Command) -> (i32, String) {
+    let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
+    let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
+    let mut child = command.stdin(slave()).stdout(slave()).stderr(slave()).spawn().expect("a command");
+    // The terminal ends with the command only if nobody else holds its other side.
+    drop((command, pty.slave));
+    let mut written = Vec::new();
+    let mut master = fs::File::from(pty.master);
+    // A terminal whose other side is closed reads as EIO.
+    let _ = std::io::Read::read_to_end(&mut master, &mut written);
+    let code = child.wait().expect("the command's end").code().unwrap_or(-1);
+    (code, String::from_utf8(written).expect("text from the terminal").replace("\r\n", "\n"))
 }
 
 /// Everything below a folder, and the folder.

@@ -23,6 +23,13 @@ fn an_image_from_scratch_will_do() {
 }
 
 #[test]
+fn a_read_only_root_filesystem_will_do() {
+    needs_containers!();
+    let output = lock().read_only().shim(&["/bin/sh", "-c", "/state && ! (echo >/file) 2>/dev/null"]);
+    output.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+}
+
+#[test]
 fn a_glibc_program_holds_the_capability() {
     needs_containers!();
     let capsh = find("capsh").expect("capsh, beside setcap");
