@@ -112,7 +112,7 @@ while :; do sleep 3600 & wait $!; done
 "#;
 
 /// busybox in the place of its commands, and Alpine's users and groups.
-fn busybox(root: &Path) {
+pub fn busybox(root: &Path) {
     for folder in ["bin", "dev", "etc", "home/app", "proc", "root", "run", "sys", "tmp"] {
         fs::create_dir_all(root.join(folder)).expect("a folder");
     }
@@ -130,7 +130,7 @@ fn busybox(root: &Path) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
     fs::copy(from, to).expect("a copy");
     fs::set_permissions(to, Permissions::from_mode(0o755)).expect("chmod");

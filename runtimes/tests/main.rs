@@ -4,7 +4,9 @@
 //! scripts/runtimes installs and builds what these tests need and runs them.
 
 mod containerd;
+mod engines;
 mod images;
+mod machine;
 
 /// The same users and groups, and the same words for what a container left behind, as in the
 /// tests that start runc by themselves.

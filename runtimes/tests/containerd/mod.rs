@@ -1,6 +1,7 @@
 //! Kubernetes manifests under containerd, through its CRI socket as a kubelet uses it.
 
-mod cri;
+mod column;
+pub mod cri;
 mod hooks;
 mod kubelet;
 mod kustomize;

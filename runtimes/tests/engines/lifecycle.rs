@@ -1,0 +1,75 @@
+//! How a container ends: signals and exit codes.
+
+use super::engine::{ENGINES, Engine, Kind};
+use super::from::{APP, NON_ROOT};
+use super::needs_engines;
+
+/// An application that ends in order when it is told to.
+const SERVER: [&str; 3] =
+    ["sh", "-c", "trap 'echo told to stop; exit 3' TERM; echo ready; while :; do sleep 3600 & wait $!; done"];
+
+/// Starts the server, stops it as soon as it is ready, and returns its exit code and what it
+/// printed.
+fn stopped(engine: &Engine, options: &[&str], image: &str) -> (String, String) {
+    let name = format!("stop-{:?}-{}", engine.kind, options.join("").replace(['-', '=', ' '], ""));
+    let start = [&["run", "--detach", "--name", &name], options, &[image], &SERVER].concat();
+    engine.succeed(&start);
+    engine.wait_for_line(&name, "ready");
+    engine.succeed(&["stop", "--time", "5", &name]);
+    let code = engine.succeed(&["inspect", "--format", "{{.State.ExitCode}}", &name]);
+    let printed = engine.succeed(&["logs", &name]);
+    engine.succeed(&["rm", &name]);
+    (code, printed)
+}
+
+const GRANT: [&str; 4] = ["--cap-drop=ALL", "--cap-add=IPC_LOCK", "--cap-add=SETUID", "--cap-add=SETGID"];
+const GRANT_FILE: [&str; 2] = ["--cap-drop=ALL", "--cap-add=IPC_LOCK"];
+
+#[test]
+fn a_stop_reaches_the_application() {
+    needs_engines!();
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        for (grant, image) in [(&GRANT[..], APP), (&GRANT_FILE, NON_ROOT)] {
+            let (code, printed) = stopped(&engine, grant, image);
+            assert_eq!((code.as_str(), printed.as_str()), ("3", "ready\ntold to stop"), "{kind:?} {image}");
+        }
+    }
+}
+
+#[test]
+fn behind_an_init_of_roots_a_stop_reaches_the_application_only_with_kill() {
+    needs_engines!();
+    let engine = Engine::with_apps(Kind::Docker);
+    let with = |more: &[&'static str]| [&GRANT[..], &["--init"], more].concat();
+    // tini gives up, and with it the container ends: the application is not told.
+    assert_eq!(stopped(&engine, &with(&[]), APP), ("1".into(), "ready".into()));
+    assert_eq!(stopped(&engine, &with(&["--cap-add=KILL"]), APP), ("3".into(), "ready\ntold to stop".into()));
+    // An init that is not root's may signal the application, which has the same uid.
+    let non_root = [&GRANT_FILE[..], &["--init"]].concat();
+    assert_eq!(stopped(&engine, &non_root, NON_ROOT), ("3".into(), "ready\ntold to stop".into()));
+}
+
+#[test]
+fn the_exit_codes_come_through() {
+    needs_engines!();
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        let code = |options: &[&str], command: &[&str]| {
+            engine.run(&[&["run", "--rm"], &GRANT[..], options, &[APP], command].concat()).code
+        };
+        let codes = [
+            (code(&[], &["sh", "-c", "exit 0"]), 0),
+            (code(&[], &["sh", "-c", "exit 3"]), 3),
+            // An --entrypoint discards the image's CMD: the first mistake that everyone makes.
+            (code(&["--entrypoint", "/capshim"], &[]), 64),
+            (code(&["--env", "CAPSHIM_CAPS=net_raw"], &[]), 77),
+            (code(&["--env", "CAPSHIM_USER=nobody-there"], &[]), 78),
+            (code(&[], &["/etc/passwd"]), 126),
+            (code(&[], &["no-such-command"]), 127),
+        ];
+        for (found, expected) in codes {
+            assert_eq!(found, expected, "{kind:?}");
+        }
+    }
+}

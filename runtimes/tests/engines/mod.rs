@@ -1,0 +1,28 @@
+//! Docker and Podman, with what a user types and builds.
+
+mod builds;
+mod compose;
+mod engine;
+mod from;
+mod lifecycle;
+pub mod modes;
+mod options;
+mod quadlet;
+
+/// Ends a test here, loudly, where Docker and Podman cannot be started.
+macro_rules! needs_engines {
+    () => {
+        $crate::needs!(
+            "dockerd",
+            "docker-compose",
+            "podman",
+            "buildah",
+            "runc",
+            "crun",
+            "newuidmap",
+            "busybox",
+            "nsenter"
+        )
+    };
+}
+use needs_engines;

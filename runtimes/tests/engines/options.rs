@@ -1,0 +1,92 @@
+//! Options of `docker run` and `podman run` that meet the shim's settings.
+
+use std::fs;
+
+use super::engine::{ENGINES, Engine, Kind};
+use super::from::APP;
+use super::needs_engines;
+use crate::container::Output;
+use crate::machine::Machine;
+
+const GRANT: [&str; 6] =
+    ["run", "--rm", "--cap-drop=ALL", "--cap-add=IPC_LOCK", "--cap-add=SETUID", "--cap-add=SETGID"];
+
+fn run(engine: &Engine, options: &[&str], command: &[&str]) -> Output {
+    engine.run(&[&GRANT[..], options, &[APP], command].concat())
+}
+
+#[test]
+fn groups_that_are_added_stay_and_roots_go() {
+    needs_engines!();
+    for kind in ENGINES {
+        let output = run(&Engine::with_apps(kind), &["--group-add", "2000"], &[]);
+        output.is_exactly(1000, 1000, "1000, 2000", "IPC_LOCK");
+    }
+}
+
+#[test]
+fn a_user_that_the_runtime_starts_needs_the_shims_file_to_have_the_capability_but_for_podman() {
+    needs_engines!();
+    for kind in ENGINES {
+        let output = run(&Engine::with_apps(kind), &["--user", "1000:1000"], &[]);
+        match kind {
+            Kind::Docker => output.refuses_saying(77, "in the bounding set but not permitted: IPC_LOCK"),
+            _ => _ = output.is_exactly(1000, 1000, "1000", "IPC_LOCK"),
+        }
+    }
+}
+
+#[test]
+fn what_podman_makes_ambient_beyond_the_request_is_dropped() {
+    needs_engines!();
+    for kind in [Kind::PodmanRunc, Kind::PodmanCrun, Kind::PodmanRootless] {
+        let engine = Engine::with_apps(kind);
+        let more = ["--user", "1000:1000", "--cap-add", "NET_RAW"];
+        let without = run(&engine, &[&more[..], &["--entrypoint", "my-server"]].concat(), &[]);
+        assert_eq!(without.state()["ambient"], "SETGID, SETUID, NET_RAW, IPC_LOCK", "{kind:?}");
+        run(&engine, &more, &[]).is_exactly(1000, 1000, "1000", "IPC_LOCK");
+    }
+}
+
+#[test]
+fn a_session_of_exec_is_roots_unless_it_passes_through_the_shim() {
+    needs_engines!();
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        let name = format!("exec-{kind:?}");
+        engine
+            .succeed(&[&["run", "--detach", "--name", &name], &GRANT[2..], &[APP, "sleep", "3600"]].concat());
+        let session = engine.run(&["exec", &name, "my-server"]);
+        let state = session.state();
+        assert_eq!((state["uid"], state["permitted"]), ("0", "SETGID, SETUID, IPC_LOCK"), "{kind:?}");
+        // Root without KILL cannot end what another user runs.
+        assert_eq!(engine.run(&["exec", &name, "kill", "-TERM", "1"]).code, 1, "{kind:?}");
+        engine.run(&["exec", &name, "/capshim", "my-server"]).is_exactly(1000, 1000, "1000", "IPC_LOCK");
+        assert_eq!(engine.run(&["exec", &name, "/capshim", "kill", "-KILL", "1"]).code, 0, "{kind:?}");
+        engine.succeed(&["rm", "--force", &name]);
+    }
+}
+
+#[test]
+fn quotes_from_an_env_file_are_refused_and_named() {
+    needs_engines!();
+    let file = Machine::get().path("quoted.env");
+    fs::write(&file, "CAPSHIM_CAPS=\"ipc_lock\"\n").expect("a file");
+    for kind in ENGINES {
+        let output = run(&Engine::with_apps(kind), &["--env-file", file.to_str().expect("a path")], &[]);
+        output.refuses_saying(78, r#"CAPSHIM_CAPS='"ipc_lock"'"#);
+    }
+}
+
+#[test]
+fn without_root_a_low_port_can_be_bound_and_memory_not_locked() {
+    needs_engines!();
+    let engine = Engine::with_apps(Kind::PodmanRootless);
+    let with = ["--cap-add", "NET_BIND_SERVICE", "--env", "CAPSHIM_CAPS=net_bind_service,ipc_lock"];
+    assert_eq!(run(&engine, &with, &["bind-port"]).stdout, "bind of port 80: bound\n");
+    assert_eq!(
+        run(&engine, &[], &["bind-port"]).stdout,
+        "bind of port 80: Permission denied (os error 13)\n"
+    );
+    assert_eq!(run(&engine, &with, &["lock-memory"]).stdout, "mlock of 64 MiB: ENOMEM: Out of memory\n");
+}
