@@ -29,7 +29,7 @@ fn main() {
     }
 }
 
-fn credentials() {
+pub fn credentials() {
     let uid = getresuid().expect("getresuid");
     let gid = getresgid().expect("getresgid");
     let mut groups: Vec<u32> = getgroups().expect("getgroups").iter().map(|gid| gid.as_raw()).collect();

@@ -7,6 +7,7 @@ mod containerd;
 mod engines;
 mod images;
 mod machine;
+mod wrapping;
 
 /// The same users and groups, and the same words for what a container left behind, as in the
 /// tests that start runc by themselves.
