@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
-use std::io::{self, IsTerminal, Read};
+use std::io::Read;
 
 use crate::apply;
 use crate::config::{self, Config};
@@ -28,7 +28,7 @@ pub fn check(
     print: impl Fn(&str) -> Result<(), Refusal>,
 ) -> Result<c_int, Refusal> {
     let wants_colour = environment::value(environment, b"NO_COLOR").is_none_or(<[u8]>::is_empty);
-    let mut to = Layout::new(wants_colour && io::stdout().is_terminal());
+    let mut to = Layout::new(wants_colour && sys::writes_to_terminal());
     let mut start = credentials::read()?;
     start.bounding = credentials::bounding().ok();
     start.own_file = Some(credentials::own_file());

@@ -6,16 +6,14 @@
 
 use std::ffi::{CStr, c_int};
 use std::fmt::Display;
-use std::io::{self, Write};
 
 use capshim::cli::{self, Action};
 use capshim::config::{self, Log};
 use capshim::error::{Exit, Note, Refusal};
 use capshim::init::{self, Side};
 use capshim::prepare::{Prepared, prepare};
-use capshim::sys::{Blocked, Memory};
+use capshim::sys::{self, Blocked, Memory};
 use capshim::{check, credentials, environment, exec, install};
-use nix::errno::Errno;
 
 #[global_allocator]
 static MEMORY: Memory = Memory::new();
@@ -78,14 +76,10 @@ fn wanted(note: &Note, log: Log) -> bool {
 /// One write, so that lines of other processes do not come between. Where stderr is closed
 /// there is nobody to tell.
 fn say(message: impl Display) {
-    let _ = io::stderr().write_all(message.to_string().as_bytes());
+    let _ = sys::write_all(libc::STDERR_FILENO, message.to_string().as_bytes());
 }
 
 fn print(text: &str) -> Result<(), Refusal> {
-    let mut stdout = io::stdout();
-    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    written.map_err(|error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        Refusal::new(Exit::System, format!("write(standard output): {errno}"))
-    })
+    sys::write_all(libc::STDOUT_FILENO, text.as_bytes())
+        .map_err(|errno| Refusal::new(Exit::System, format!("write(standard output): {errno}")))
 }

@@ -442,6 +442,28 @@ pub fn open(path: &CStr) -> Result<File> {
     Ok(unsafe { File::from_raw_fd(fd as c_int) })
 }
 
+/// Writes all of it to standard output (1) or standard error (2), in one call if the kernel takes
+/// it so (write(2)). Nobody is told where the descriptor is closed.
+pub fn write_all(fd: c_int, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        // SAFETY: reads `bytes.len()` bytes.
+        match checked(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) }) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(written) => bytes = &bytes[written as usize..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EBADF) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Whether standard output is a terminal (isatty(3)).
+pub fn writes_to_terminal() -> bool {
+    // SAFETY: takes a number only.
+    unsafe { libc::isatty(libc::STDOUT_FILENO) == 1 }
+}
+
 /// The flags of the mount that a file lies on (statvfs(3)): ST_NOSUID ignores set-id bits and
 /// file capabilities, ST_NOEXEC refuses to execute.
 pub fn mount_flags(path: &CStr) -> Result<FsFlags> {
