@@ -161,7 +161,7 @@ fn the_manual_has_the_options_of_the_help() {
 
 #[test]
 fn every_test_that_a_document_names_is_there() {
-    let folders = ["tests", "tests/containers", "runtimes/tests/containerd", "src"];
+    let folders = ["tests", "tests/containers", "runtimes/tests/containerd", "runtimes/tests/engines", "src"];
     let sources = folders.map(|folder| files(folder, ".rs")).concat();
     let code: String = sources.iter().map(|path| fs::read_to_string(path).expect("source")).collect();
     let faults = read("docs/faults.md");
@@ -177,7 +177,7 @@ fn every_test_that_a_document_names_is_there() {
     }
     assert!(seen > 20, "{seen}");
     // Elsewhere a test is known by its many words.
-    let others = ["docs/peers.md", "docs/approaches.md"].map(read).concat();
+    let others = ["docs/peers.md", "docs/approaches.md", "docs/runtimes.md"].map(read).concat();
     for name in others.split('`').skip(1).step_by(2) {
         if name.contains('_') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
             assert!(code.contains(&format!("fn {name}()")), "there is no test {name}");

@@ -87,9 +87,12 @@ pub fn context(name: &str, dockerfile: &str) -> PathBuf {
     let folder = Machine::get().path(name);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join("Dockerfile"), dockerfile).expect("a file");
-    for (program, name) in
-        [("state", "my-server"), ("lock_memory", "lock-memory"), ("bind_port", "bind-port")]
-    {
+    for (program, name) in [
+        ("state", "my-server"),
+        ("lock_memory", "lock-memory"),
+        ("bind_port", "bind-port"),
+        ("privileged", "privileged"),
+    ] {
         copy(&built(program), &folder.join(name));
     }
     copy(&built("capshim"), &folder.join("capshim"));
@@ -102,7 +105,7 @@ fn app() -> String {
     let block = readme.split("```dockerfile\n").nth(1).and_then(|rest| rest.split("```").next());
     let block = block.expect("a block").replace("--from=capshim ", "--from=capshim:0.1.0 ");
     format!(
-        "FROM alpine:3\nRUN adduser -D -u 1000 app\nCOPY my-server lock-memory bind-port /usr/local/bin/\n{block}"
+        "FROM alpine:3\nRUN adduser -D -u 1000 app\nCOPY my-server lock-memory bind-port privileged /usr/local/bin/\n{block}"
     )
 }
 

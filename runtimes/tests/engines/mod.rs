@@ -8,6 +8,7 @@ mod lifecycle;
 pub mod modes;
 mod options;
 mod quadlet;
+mod snippets;
 
 /// Ends a test here, loudly, where Docker and Podman cannot be started.
 macro_rules! needs_engines {

@@ -69,7 +69,8 @@ pub const MODES: [Mode; 12] = [
 fn words(output: &Output) -> String {
     let state = output.state();
     if !state.contains_key("uid") {
-        assert!(output.stdout.is_empty() && output.stderr.contains("capshim: "), "{}", output.stderr);
+        let Output { code, stdout, stderr } = output;
+        assert!(stdout.is_empty() && stderr.contains("capshim: "), "exit {code}, {stdout:?}, {stderr:?}");
         return format!("refused, exit {}", output.code);
     }
     assert_eq!(output.code, 0, "{}", output.stderr);
