@@ -4,7 +4,7 @@
 //! changed.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -131,8 +131,19 @@ impl Machine {
         let output = fs::File::create(&log).expect("a file");
         daemon.stdin(Stdio::null()).stdout(output.try_clone().expect("dup")).stderr(output);
         daemon.spawn().expect("a daemon");
-        if let Err(error) = ready.recv(&mut [0; 64]) {
+        if let Err(error) = told(&ready) {
             panic!("{program}: {error}: {}", fs::read_to_string(log).unwrap_or_default());
+        }
+    }
+}
+
+/// Waits for a word on a socket. A stop of this process and its continuation interrupt that
+/// where there is a timeout (signal(7)).
+pub fn told(socket: &UnixDatagram) -> io::Result<usize> {
+    loop {
+        match socket.recv(&mut [0; 64]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
         }
     }
 }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::cri::Cri;
 use super::manifest::load;
 use crate::images::{self, PAUSE, output};
+use crate::machine::told;
 
 /// A machine as a kubelet sees it: a runtime's socket, and folders.
 pub struct Node {
@@ -56,7 +57,7 @@ impl Node {
             Node { folder, cri: None, namespaces, init: init.trim().to_owned(), pods: Cell::new(0) };
 
         // As to systemd: "READY=1" (sd_notify(3)).
-        if let Err(error) = ready.recv(&mut [0; 64]) {
+        if let Err(error) = told(&ready) {
             panic!("containerd: {error}: {}", node.log());
         }
         node.cri = Some(Cri::connect(&node.path("socket")));
