@@ -37,6 +37,13 @@ pub struct InitPlan {
     pub then: Vec<Step>,
 }
 
+impl InitPlan {
+    /// Orphans come to PID 1 by themselves.
+    pub fn as_pid_1(&mut self) {
+        self.then.retain(|step| *step != Step::Subreaper);
+    }
+}
+
 /// The plan's steps before the fork, and the child's.
 pub fn split(steps: &[Step]) -> (&[Step], &[Step]) {
     let before = steps.iter().take_while(|step| !matches!(step, Step::SetCaps(_))).count();

@@ -35,7 +35,10 @@ pub fn prepare(mut start: Credentials, environment: &[&CStr]) -> Result<Prepared
         start.own_file = Some(credentials::own_file());
     }
     let accounts = accounts(&config, &start)?;
-    let plan = plan::plan(&config, &start, &accounts)?;
+    let mut plan = plan::plan(&config, &start, &accounts)?;
+    if let Some(init) = plan.init.as_mut().filter(|_| std::process::id() == 1) {
+        init.as_pid_1();
+    }
     Ok(Prepared { config, start, accounts, plan })
 }
 

@@ -6,12 +6,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Instant;
 
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::container::{Container, Output};
-use crate::live::{children, eventually, kill, status};
+use crate::live::{LIMIT, eventually, kill, status};
 
 /// Whose calls are seen and tampered with. strace counts the calls of each process by
 /// themselves, but its rules are for all that it sees.
@@ -21,8 +22,8 @@ pub enum Whose {
     /// The container's first process alone, from the exec of the command on: until then the
     /// number of the runtime's own calls is not always the same.
     First,
-    /// That process's child alone, from its first call after the fork on: it is stopped there
-    /// by SIGSTOP, which nothing can block, to be attached to.
+    /// That process's child alone, from the fork on: it is stopped there by SIGSTOP, which
+    /// nothing can block, to be attached to.
     Child,
 }
 
@@ -46,14 +47,11 @@ impl Container {
     pub fn attached_to(mut self, whose: Whose, strace: &[String], command: &[&str]) -> (Output, String) {
         let pid_file = self.pid_file();
         let waiting = [&["/launch", "--wait", "/go", "--"], command].concat();
-        let command = match whose {
-            Whose::First => {
-                mkfifo(&self.path("/go"), Mode::all()).expect("mkfifo");
-                fs::set_permissions(self.path("/go"), fs::Permissions::from_mode(0o666)).expect("chmod");
-                &waiting
-            }
-            Whose::Everyones | Whose::Child => command,
-        };
+        if whose != Whose::Everyones {
+            mkfifo(&self.path("/go"), Mode::all()).expect("mkfifo");
+            fs::set_permissions(self.path("/go"), fs::Permissions::from_mode(0o666)).expect("chmod");
+        }
+        let command = if whose == Whose::Everyones { command } else { &waiting };
         let mut create = self.command(command).runc("create");
         create.arg("--pid-file").arg(&pid_file);
         create.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -62,6 +60,15 @@ impl Container {
         assert!(container.wait().expect("runc create").success());
         let first: i32 = fs::read_to_string(pid_file).expect("a file").parse().expect("a process id");
         let start = || assert!(self.runc("start").status().expect("runc start").success());
+        let go = || fs::write(self.path("/go"), "go").expect("a FIFO");
+        if whose != Whose::Everyones {
+            start();
+            // It sleeps nowhere else.
+            eventually("a command that waits", || {
+                (status(first, "Name").as_str(), status(first, "State").as_str())
+                    == ("launch", "S (sleeping)")
+            });
+        }
         let mut witness = None;
         let strace = match whose {
             Whose::Everyones => {
@@ -70,28 +77,12 @@ impl Container {
                 strace
             }
             Whose::First => {
-                start();
-                // It sleeps nowhere else.
-                eventually("a command that waits", || {
-                    (status(first, "Name").as_str(), status(first, "State").as_str())
-                        == ("launch", "S (sleeping)")
-                });
                 let strace = self.strace(strace, first, false);
-                fs::write(self.path("/go"), "go").expect("a FIFO");
+                go();
                 strace
             }
             Whose::Child => {
-                // In libc's fork(3) the child alone asks for its thread id.
-                let stop = ["-e", "trace=gettid", "-e", "inject=gettid:signal=SIGSTOP"].map(str::to_owned);
-                let stopper = self.strace(&stop, first, true);
-                start();
-                eventually("a child that is stopped", || {
-                    let log = fs::read_to_string(&stopper.log).unwrap_or_default();
-                    log.contains("--- stopped by SIGSTOP ---")
-                });
-                let child = children(first)[0];
-                stopper.detach();
-                eventually("a child that nobody traces", || status(child, "State") == "T (stopped)");
+                let child = self.stopped_child(first, go);
                 // The parent's end is seen by a strace that tampers with nothing.
                 witness =
                     Some(self.named_strace("witness", &["-e".into(), "trace=none".into()], first, false));
@@ -104,6 +95,36 @@ impl Container {
         let mut output = Output::of(container.wait_with_output().expect("the container's output"));
         output.code = exit_code(&witness.map_or_else(|| log.clone(), Strace::end), first);
         (output, log)
+    }
+
+    /// Stops the child that this process makes after `go` in its first call. What that is
+    /// depends on libc, whose start-up makes the same calls: there the process is let on, and
+    /// nothing is blocked yet.
+    fn stopped_child(&self, first: i32, go: impl Fn()) -> i32 {
+        let calls = "gettid,set_tid_address,set_robust_list";
+        let stop = [format!("trace={calls}"), format!("inject={calls}:signal=SIGSTOP:when=1")];
+        let stop = stop.map(|words| ["-e".to_owned(), words]).concat();
+        let stopper = self.strace(&stop, first, true);
+        go();
+        let (start, mut passed) = (Instant::now(), 0);
+        let child = loop {
+            assert!(start.elapsed() < LIMIT, "never: a child");
+            let log = fs::read_to_string(&stopper.log).unwrap_or_default();
+            let stopped = log.lines().filter(|line| line.ends_with("--- stopped by SIGSTOP ---"));
+            let stopped = stopped.filter_map(|line| line.split(' ').next()?.parse::<i32>().ok());
+            let (own, others): (Vec<i32>, Vec<i32>) = stopped.partition(|process| *process == first);
+            if let Some(child) = others.first() {
+                break *child;
+            }
+            if own.len() > passed {
+                kill(first, libc::SIGCONT);
+                passed += 1;
+            }
+            std::thread::yield_now();
+        };
+        stopper.detach();
+        eventually("a child that nobody traces", || status(child, "State") == "T (stopped)");
+        child
     }
 
     fn strace(&self, arguments: &[String], process: i32, follow: bool) -> Strace {

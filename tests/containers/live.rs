@@ -15,7 +15,7 @@ use nix::unistd::pipe;
 use crate::container::{Container, Output};
 
 /// What takes longer fails its test.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub struct Live {
     container: Container,

@@ -142,12 +142,14 @@ impl Point {
 }
 
 /// What init mode does besides the steps, as strace writes it and as the shim names it.
-const INIT: [(Kind, &str, &str); 11] = [
+const INIT: [(Kind, &str, &str); 12] = [
     (Kind::Init, "rt_sigprocmask(SIG_BLOCK, ~[], [], 8)", "rt_sigprocmask(SIG_BLOCK)"),
     (Kind::Init, "rt_sigprocmask(SIG_SETMASK, [], ", "rt_sigprocmask(SIG_SETMASK)"),
     (Kind::Init, "pipe2(", "pipe2"),
     (Kind::Init, "rt_sigaction(SIGCHLD", "rt_sigaction(SIGCHLD)"),
     (Kind::Init, "fork(", "fork"),
+    // As other libraries and architectures do it.
+    (Kind::Init, "clone(", "fork"),
     (Kind::Init, "read(", "read(pipe)"),
     (Kind::Init, "close(", "close(pipe)"),
     (Kind::Init, "setpgid(", "setpgid"),
@@ -162,7 +164,7 @@ const INIT: [(Kind, &str, &str); 11] = [
 pub fn init_points(parent: &[Call], child: &[Call], plan: &Plan) -> [Vec<Point>; 3] {
     let init = plan.init.as_ref().expect("init mode");
     let (before, childs) = init_plan::split(&plan.steps);
-    let fork = parent.iter().position(|call| call.name == "fork").expect("a fork");
+    let fork = parent.iter().position(|call| call.name == "fork" || call.name == "clone").expect("a fork");
     let (first, rest) = parent.split_at(fork + 1);
     let pipes: Vec<&str> = first.iter().filter_map(|call| call.line.strip_prefix("pipe2([")).collect();
     let pipes: Vec<&str> =
