@@ -64,7 +64,7 @@ pub fn non_root_start(caps: CapSet, path: &str, start: &Credentials) -> String {
     let all = caps | CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
     let (uid, gid) = (start.uid.effective, start.gid.effective);
     format!(
-        "put them on the file when the image is built: {}; or start as root with {}={uid}:{gid}: Kubernetes: \
+        "put them on the file, as the image is built or as an init container copies it: {}; or start as root with {}={uid}:{gid}: Kubernetes: \
          securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
         own_file_caps(caps, path),
         config::USER,

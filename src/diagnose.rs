@@ -89,8 +89,14 @@ fn non_root_lacking(lacking: CapSet, ungranted: CapSet, wanted: CapSet, start: &
     }
     if own.is_some_and(|file| file.nosuid) {
         return because(format!("{path} is on a nosuid mount, where they do not count")).hint(format!(
-            "run a copy that is in the image, with them: {}; or mount its folder without nosuid: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid",
+            "run a copy that is in the image, with them: {}; or mount its folder without nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid",
             cure::file_caps(wanted, "COPY")
+        ));
+    }
+    if own.and_then(|file| file.caps).is_some_and(|caps| caps.foreign) {
+        return because(format!("{path} has them, but they belong to another user namespace")).hint(format!(
+            "write them again from inside this user namespace: {}",
+            cure::file_caps(wanted, &path)
         ));
     }
     if start.no_new_privs {
@@ -103,10 +109,11 @@ fn non_root_lacking(lacking: CapSet, ungranted: CapSet, wanted: CapSet, start: &
             WITHOUT_NO_NEW_PRIVS
         ));
     }
+    // What is left (execve(2), capabilities(7)) is nothing that a manifest says.
     because(format!(
-        "{path} has them, but the kernel did not apply them: they belong to another user namespace"
+        "{path} has them, but the kernel did not apply them: a process without privileges traces this one, or shares its working \
+         directory (CLONE_FS), or the kernel was booted with no_file_caps"
     ))
-    .hint(format!("write them again from inside this user namespace: {}", cure::file_caps(wanted, &path)))
 }
 
 fn not_granted(what: &str) -> Refusal {
@@ -119,7 +126,7 @@ fn change_without_switch(grants: CapSet, change: &Change, config: &Config, start
     let (uid, now, gid) = (start.uid.effective, start.gid.effective, change.gid);
     let refusal = |cause: String| Refusal::new(Exit::NotGranted, format!("{cause}, which needs SETGID"));
     if gid != now {
-        let user = config.user.as_ref().map_or(String::new(), |user| user.to_string());
+        let user = config.user.as_ref().map_or(String::new(), |user| shown(user.to_string().as_bytes()));
         return refusal(format!("{}='{user}' changes gid {now} of a start as uid {uid} to {gid}", config::USER)).hint(format!(
             "Kubernetes: securityContext.runAsGroup: {gid}; Docker/Podman: --user {uid}:{gid}; or keep the gid: {}={uid}:{now}; or {}",
             config::USER,

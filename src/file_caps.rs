@@ -21,7 +21,7 @@ pub struct FileCaps {
     pub foreign: bool,
 }
 
-/// As setcap(8) and getcap(8) have it, `IPC_LOCK=ep`.
+/// As setcap(8) and getcap(8) have it, `IPC_LOCK=ep`, and whose they are if that is not plain.
 impl fmt::Display for FileCaps {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let effective = if self.effective { "e" } else { "" };
@@ -29,7 +29,8 @@ impl fmt::Display for FileCaps {
             (permitted, CapSet::EMPTY) => write!(f, "{permitted}={effective}p"),
             (CapSet::EMPTY, inheritable) => write!(f, "{inheritable}={effective}i"),
             (permitted, inheritable) => write!(f, "{permitted}={effective}p, {inheritable}={effective}i"),
-        }
+        }?;
+        f.write_str(if self.foreign { " of another user namespace's root" } else { "" })
     }
 }
 

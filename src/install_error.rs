@@ -45,7 +45,6 @@ impl fmt::Display for Copy {
         write!(f, "{} bytes, mode {:04o}, ", self.size, self.mode)?;
         match self.caps {
             None => f.write_str("no file capabilities"),
-            Some(Ok(caps)) if caps.foreign => write!(f, "{caps} of another user namespace"),
             Some(Ok(caps)) => write!(f, "{caps}"),
             Some(Err(Malformed)) => f.write_str("a malformed security.capability attribute"),
         }

@@ -187,7 +187,7 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
     let says = match &found.effect.caps {
         None => "none, ambient stays".to_owned(),
         Some(caps) if caps.foreign => {
-            format!("{caps} of another user namespace's root; if it counts here, ambient is cleared")
+            format!("{caps}; if it counts here, ambient is cleared")
         }
         Some(caps) if lost.is_empty() => format!("{caps}; ambient is cleared"),
         Some(caps) => {

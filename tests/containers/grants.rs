@@ -7,7 +7,7 @@ use crate::needs_containers;
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
      an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
 const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
-const NON_ROOT: &str = "put them on the file when the image is built: /capshim --install /capshim --file-caps ipc_lock (or setcap cap_ipc_lock=p /capshim); or start as root with \
+const NON_ROOT: &str = "put them on the file, as the image is built or as an init container copies it: /capshim --install /capshim --file-caps ipc_lock (or setcap cap_ipc_lock=p /capshim); or start as root with \
      CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
      \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
 
@@ -73,7 +73,7 @@ fn file_capabilities_on_a_nosuid_mount() {
         start.bind("/shim", "/nosuid", &["nosuid"]),
         &["/nosuid/capshim", "/state"],
         cause,
-        "run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid: \
+        "run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid, and put it there again: \
          Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid",
     );
 }
@@ -82,12 +82,30 @@ fn file_capabilities_on_a_nosuid_mount() {
 fn file_capabilities_that_belong_to_another_user_namespace() {
     needs_containers!();
     // The attribute that setcap -n writes: revision 3, for a namespace whose root is 100000.
-    says(
-        user().capabilities(&["IPC_LOCK"]).file_caps_of_namespace("/capshim", 100_000, 1 << 14, false),
-        &["/capshim", "/state"],
-        "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them: they belong to \
-         another user namespace",
-        "write them again from inside this user namespace: setcap cap_ipc_lock=p /capshim",
+    for container in [user, || user().no_new_privs()] {
+        says(
+            container().capabilities(&["IPC_LOCK"]).file_caps_of_namespace(
+                "/capshim",
+                100_000,
+                1 << 14,
+                false,
+            ),
+            &["/capshim", "/state"],
+            "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but they belong to another user namespace",
+            "write them again from inside this user namespace: setcap cap_ipc_lock=p /capshim",
+        );
+    }
+}
+
+#[test]
+fn file_capabilities_that_the_kernel_did_not_apply_for_a_reason_of_its_own() {
+    needs_containers!();
+    // Another process has the same working directory: who changes it would change it for both.
+    let start = user().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
+    start.run(&["/launch", "--share-folder", "--", "/capshim", "/state"]).refuses(
+        77,
+        "capshim: in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them: a process \
+         without privileges traces this one, or shares its working directory (CLONE_FS), or the kernel was booted with no_file_caps\n",
     );
 }
 

@@ -128,7 +128,7 @@ fn the_shim_is_the_containers_first_program() {
     let carrying = || user().file_caps("/capshim", "cap_ipc_lock=p").no_new_privs();
     let shell = ["/bin/sh", "-c", "/capshim /state"];
     performs(
-        "diagnose::non_root_lacking 4",
+        "diagnose::non_root_lacking 5",
         || start(carrying().capabilities(&["IPC_LOCK"])).command(&shell),
         &[
             ByHand("the first word of the container's command", &[|start| start.command(&STATE)], &as_user),
@@ -137,7 +137,7 @@ fn the_shim_is_the_containers_first_program() {
     );
     // What an old Docker gives to a user: nothing but the bounding set.
     performs(
-        "diagnose::non_root_lacking 4",
+        "diagnose::non_root_lacking 5",
         || start(carrying().set("bounding", &["IPC_LOCK"])),
         &[
             ByHand(
@@ -154,11 +154,20 @@ fn the_shim_is_the_containers_first_program() {
 fn file_capabilities_are_written_inside_the_user_namespace() {
     needs_containers!();
     let granted = || user().capabilities(&["IPC_LOCK"]);
-    performs(
-        "diagnose::non_root_lacking 5",
-        || start(granted().file_caps_of_namespace("/capshim", 100_000, 1 << 14, false)),
-        &[Typed(&as_user)],
-    );
+    for container in [user, || user().no_new_privs()] {
+        performs(
+            "diagnose::non_root_lacking 4",
+            || {
+                start(container().capabilities(&["IPC_LOCK"]).file_caps_of_namespace(
+                    "/capshim",
+                    100_000,
+                    1 << 14,
+                    false,
+                ))
+            },
+            &[Typed(&as_user)],
+        );
+    }
     // Inside of a namespace, those of one that it does not know count as none.
     let foreign = || {
         let container = granted().user_namespace(100_000, 65_536);

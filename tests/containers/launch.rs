@@ -1,6 +1,6 @@
 //! Sets up a start that no runtime makes by itself, then executes the rest of its arguments.
 //!
-//!     launch [--OPTION VALUE]... -- COMMAND [ARG...]
+//!     launch [--OPTION [VALUE]]... -- COMMAND [ARG...]
 //!
 //! It shares no code with capshim.
 
@@ -53,6 +53,7 @@ fn main() {
             "--wait" => wait(&value()),
             // To a process group that ends.
             "--lend-terminal" => lend_terminal(&value()),
+            "--own-group" => setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("setpgid"),
             "--unmount" => nix::mount::umount(value().as_str()).expect("umount"),
             "--socket" => {
                 let (ours, _) = std::os::unix::net::UnixStream::pair().expect("socketpair");
@@ -60,6 +61,8 @@ fn main() {
                 // SAFETY: both are numbers; what the second one was is closed.
                 assert_eq!(unsafe { libc::dup2(ours.as_raw_fd(), descriptor) }, descriptor);
             }
+            // With a process that ends when this one does.
+            "--share-folder" => share_folder(),
             // Its file is gone when it runs, and so is the descriptor that it was executed by.
             "--deleted" => deleted = true,
             "--close" => nix::unistd::close(value().parse::<i32>().expect("a descriptor")).expect("close"),
@@ -134,6 +137,19 @@ fn lend_terminal(path: &str) {
             std::process::exit(0);
         }
         ForkResult::Parent { child } => drop(waitpid(child, None).expect("waitpid")),
+    }
+}
+
+/// Makes a child that shares the working directory and stays as long as this process.
+fn share_folder() {
+    let flags = libc::CLONE_FS | libc::SIGCHLD;
+    // SAFETY: without a stack and CLONE_VM it is a fork(2), and this program has one thread.
+    let child = unsafe { libc::syscall(libc::SYS_clone, flags, 0usize, 0usize, 0usize, 0usize) };
+    if nix::errno::Errno::result(child).expect("clone") == 0 {
+        prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64);
+        loop {
+            nix::unistd::pause();
+        }
     }
 }
 

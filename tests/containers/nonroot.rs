@@ -76,7 +76,7 @@ fn in_a_user_namespace_the_copy_counts_for_its_own_and_for_no_other() {
         );
         // The initial one sees whose it is.
         checked(|| app(&volume), &RUN)
-            .refuses_saying(77, "in the bounding set but not permitted: IPC_LOCK; /shim/capshim has them,");
+            .refuses_saying(77, "; /shim/capshim has them, but they belong to another user namespace");
     }
 }
 
@@ -149,7 +149,7 @@ fn a_volume_that_is_mounted_nosuid_is_named() {
         77,
         "capshim: in the bounding set but not permitted: IPC_LOCK; /shim/capshim is on a nosuid mount, where they do not count\n\
          capshim: hint: run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without \
-         nosuid: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid\n",
+         nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid\n",
     );
 }
 
@@ -175,7 +175,7 @@ fn a_copy_that_lost_its_attribute_is_named() {
             77,
             "capshim: in the bounding set but not permitted: IPC_LOCK; the container was started as uid 1000 and /shim/capshim has no \
              such file capabilities\n\
-             capshim: hint: put them on the file when the image is built: /shim/capshim --install /shim/capshim --file-caps ipc_lock \
+             capshim: hint: put them on the file, as the image is built or as an init container copies it: /shim/capshim --install /shim/capshim --file-caps ipc_lock \
              (or setcap cap_ipc_lock=p /shim/capshim); or start as root with CAPSHIM_USER=1000:1000: Kubernetes: \
              securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \
              \"SETUID\", \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK\n",
