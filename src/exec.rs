@@ -61,17 +61,24 @@ pub fn foresee(found: &Found) -> Result<(), Refusal> {
         (None, Head::Other) if last.head.is_empty() && !is_empty(&last.path) => return Ok(()),
         (None, Head::Other) => match elf::machine(&last.head) {
             Some(machine) if machine.runs_here() => match elf::loader(&last.path) {
-                Some(loader)
-                    if CString::new(loader.as_slice()).is_ok_and(|path| stat(path.as_c_str()).is_err()) =>
-                {
-                    Errno::ENOENT
-                }
-                _ => return Ok(()),
+                Some(loader) => match unusable_loader(loader) {
+                    Some((_, errno)) => errno,
+                    None => return Ok(()),
+                },
+                None => return Ok(()),
             },
             _ => Errno::ENOEXEC,
         },
     };
     Err(explain(&found.path, errno))
+}
+
+/// The loader that a program needs and that cannot be executed, and why.
+fn unusable_loader(loader: Vec<u8>) -> Option<(CString, Errno)> {
+    // A path ends before the first NUL byte.
+    let loader = CString::new(loader).ok()?;
+    let errno = executable(&loader).err()?;
+    Some((loader, if errno == Errno::ENOENT { errno } else { Errno::EACCES }))
 }
 
 /// A file that cannot be read may be anything.
@@ -154,7 +161,7 @@ fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
             refusal.hint("name a program: this is a device, a pipe or a socket")
         }
         (Errno::EACCES, _) if on_noexec() => refusal.hint(
-            "it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec",
+            "it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec",
         ),
         (Errno::EACCES, Closed::File(file)) => {
             refusal.hint(format!("let the application's user execute it: chmod a+rx {file}"))
@@ -188,13 +195,23 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
             }
         }
         (Errno::ENOEXEC, script) => explain_format(&it, &last, script.is_some(), refusal),
-        (Errno::EACCES, Some(_)) => {
-            with_access(refusal(format!("{it} cannot be executed")), &last.path, errno)
-        }
+        (Errno::EACCES, script) => match elf::loader(&last.path).and_then(unusable_loader) {
+            Some((loader, errno)) => {
+                let cause = format!("{it} needs the loader {}, which cannot be executed", shown(loader.to_bytes()));
+                with_access(refusal(cause), &loader, errno)
+            }
+            None if script.is_some() => {
+                with_access(refusal(format!("{it} cannot be executed")), &last.path, errno)
+            }
+            None => Refusal::new(Exit::CannotExecute, call),
+        },
         (Errno::ELOOP, Some(_)) => Refusal::new(Exit::CannotExecute, call).hint(format!(
             "scripts whose interpreters are scripts: name a program in the first line of {}",
             shown(path.to_bytes())
         )),
+        // setresuid(2) has passed over it, and exec is where it counts.
+        (Errno::EAGAIN, _) => refusal("its user has as many processes as the limit allows".to_owned())
+            .hint("raise the limit: Kubernetes: LimitNPROC=infinity in the node's service of the container runtime; Docker/Podman: --ulimit nproc=-1"),
         _ => Refusal::new(Exit::CannotExecute, call),
     }
 }

@@ -207,7 +207,7 @@ fn a_noexec_mount_is_named() {
     image.shim(&["/noexec/state"]).refuses(
         126,
         "capshim: cannot execute /noexec/state: EACCES: Permission denied\n\
-         capshim: hint: it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec\n",
+         capshim: hint: it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec\n",
     );
 }
 

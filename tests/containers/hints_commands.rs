@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::container::{Container, find};
-use crate::hints::{STATE, Start, Way::*, granted, performs, with_lock};
+use crate::hints::{STATE, Start, Way::*, exactly, granted, performs, with_lock};
 use crate::needs_containers;
 
 /// `app` with IPC_LOCK.
@@ -182,6 +182,50 @@ fn a_script_has_an_interpreter() {
         text("#!/inner\n")().with(inner)
     };
     performs("exec::explain_format 6", inner, &[Typed(&with_lock)]);
+}
+
+#[test]
+fn a_loader_can_be_executed() {
+    needs_containers!();
+    let env = find("env").expect("env");
+    let loader = fs::canonicalize(if cfg!(target_arch = "aarch64") {
+        "/lib/ld-linux-aarch64.so.1"
+    } else {
+        "/lib64/ld-linux-x86-64.so.2"
+    });
+    let loader = loader.expect("a loader").to_str().expect("text").to_owned();
+    let command = ["/capshim", env.to_str().expect("text"), "/state"];
+    let start = || lock().with(|image| image.import_program(&env)).command(&command);
+    let closed = || {
+        let start = start();
+        // Where the program's loader lies in the image, there is no link.
+        let inside = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", &loader];
+        let there: Vec<&str> =
+            inside.into_iter().filter(|path| start.container.path(path).is_file()).collect();
+        there.iter().fold(start, |start, path| start.with(|image| image.mode(path, 0o644)))
+    };
+    performs("exec::with_access 5", closed, &[Typed(&with_lock)]);
+}
+
+#[test]
+fn a_user_may_have_another_process() {
+    needs_containers!();
+    // A uid that no other process has: the limit counts all of a user's. Only exec itself finds
+    // that it is reached, so that a check does not tell.
+    let limited = || {
+        let start = granted().env("CAPSHIM_USER", "48152:48152").env("CAPSHIM_CAPS", "ipc_lock");
+        let start = start.with(|container| {
+            container.configured(|config| {
+                let limit = serde_json::json!({ "type": "RLIMIT_NPROC", "hard": 0, "soft": 0 });
+                config["process"]["rlimits"].as_array_mut().expect("limits").push(limit);
+            })
+        });
+        // It counts where there is another process already.
+        let script = "/bin/busybox mkfifo /tmp/up; /capshim /bin/sh -c 'echo up; kill -STOP $$' >/tmp/up & \
+                      read up </tmp/up; exec /capshim /state";
+        start.command(&["/bin/sh", "-c", script])
+    };
+    performs("exec::explain 4", limited, &[Typed(&exactly(48_152, 48_152, "48152", "IPC_LOCK"))]);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn act(start: Start, words: &[&str]) -> (Start, usize) {
         }
         ["leave", "out", "--security-opt", "no-new-privileges", ..] => (start.with(may_gain), 4),
         ["leave", "out", "--security-opt", "seccomp=FILE", ..] => (start.with(Container::runtime_default), 4),
-        ["podPidsLimit", ..] | ["--ulimit", "nproc=-1", ..] => (
+        ["podPidsLimit" | "LimitNPROC=infinity", ..] | ["--ulimit", "nproc=-1", ..] => (
             start.with(|container| container.configured(|config| config["process"]["rlimits"] = json!([]))),
             1,
         ),
