@@ -151,7 +151,7 @@ impl<'a> Target<'a> {
         });
         if let Err(refusal) = replaced {
             return Err(match unlinkat(&self.folder, temporary, UnlinkatFlags::NoRemoveDir) {
-                Ok(()) => refusal,
+                Ok(()) | Err(Errno::ENOENT) => refusal,
                 Err(errno) => install_error::left_behind(
                     refusal,
                     &self.attempt.within(&temporary.to_string_lossy()),
@@ -226,7 +226,13 @@ impl<'a> Target<'a> {
         };
         let nosuid = nosuid.then(|| warning("nosuid", "file capabilities do not count"));
         let noexec = noexec.then(|| warning("noexec", "nothing can be executed"));
-        nosuid.into_iter().chain(noexec).collect()
+        let dangerous = self.attempt.file_caps & CapSet::ROOT_EQUIVALENT;
+        let dangerous = (!dangerous.is_empty()).then(|| {
+            Note::Warning(format!(
+                "whoever may execute the copy can turn {dangerous} into root in the container or on the node"
+            ))
+        });
+        nosuid.into_iter().chain(noexec).chain(dangerous).collect()
     }
 }
 
