@@ -19,12 +19,13 @@ use crate::layout::Layout;
 use crate::plan::Step;
 use crate::prepare::{Prepared, prepare};
 use crate::report::{self, Surroundings};
-use crate::sys::{self, Ended};
+use crate::sys::{self, Blocked, Ended};
 
 /// Reports through `print`. The exit code is the one that a run would end with, or 0.
 pub fn check(
     command: Option<&CStr>,
     environment: &[&CStr],
+    blocked: Blocked,
     print: impl Fn(&str) -> Result<(), Refusal>,
 ) -> Result<c_int, Refusal> {
     let wants_colour = environment::value(environment, b"NO_COLOR").is_none_or(<[u8]>::is_empty);
@@ -58,7 +59,7 @@ pub fn check(
 
     prepared.plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
     let init = prepared.plan.init.is_some();
-    let ended = match in_children(&mut to, prepared, command, environment, &print) {
+    let ended = match in_children(&mut to, prepared, command, environment, blocked, &print) {
         // As a run would say.
         Err(refusal) if init => Ended::Exited(refused(&mut to, &refusal, &print)),
         ended => ended?,
@@ -78,10 +79,11 @@ fn in_children(
     prepared: Prepared,
     command: Option<&CStr>,
     environment: &[&CStr],
+    blocked: Blocked,
     print: impl Fn(&str) -> Result<(), Refusal>,
 ) -> Result<Ended, Refusal> {
     let plan = prepared.plan.clone();
-    let as_parent = || plan.init.as_ref().map_or(Ok(()), |init| init::rehearse(init, &plan.steps));
+    let as_parent = || plan.init.as_ref().map_or(Ok(()), |init| init::rehearse(init, &plan.steps, blocked));
     // What the parent of init mode fails with counts where the child does not fail before it.
     let parent_fails = plan.init.is_some() && in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);
     let ended = in_child(|| attempt(to, prepared, command, environment, parent_fails, &print))?;
@@ -91,8 +93,11 @@ fn in_children(
     Ok(ended)
 }
 
+/// Runs this in a child, to its end.
 fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended, Refusal> {
-    sys::in_child(run).map_err(diagnose::fork_failed)
+    sys::set_sigchld_ignored(false).map_err(init::failed("rt_sigaction(SIGCHLD)"))?;
+    let child = sys::start_child(run).map_err(diagnose::fork_failed)?;
+    sys::wait_for(child).map_err(init::failed("waitid"))
 }
 
 fn refused(to: &mut Layout, refusal: &Refusal, print: impl Fn(&str) -> Result<(), Refusal>) -> c_int {

@@ -18,7 +18,7 @@ use crate::diagnose;
 use crate::error::{Exit, Note, Refusal};
 use crate::init_plan::{self, InitPlan};
 use crate::plan::{Plan, Step};
-use crate::serve::Child;
+use crate::serve::{self, Child};
 use crate::signals;
 use crate::sys::{self, Blocked};
 
@@ -42,12 +42,9 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
         let (verified, notes) = apply::apply(plan, start)?;
         return Ok(Side::Application(verified, notes, Gate(None)));
     };
-    blocked.is_done().map_err(failed("rt_sigprocmask(SIG_BLOCK)"))?;
     let (before, childs) = init_plan::split(&plan.steps);
-    let mut notes = apply::perform_all(before)?;
-    let (ready_of_child, ready) = pipe()?;
-    let (go, go_of_parent) = pipe()?;
-    let ignores_sigchld = sys::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+    let (mut notes, Means { ready: (ready_of_child, ready), go: (go, go_of_parent), ignores_sigchld }) =
+        prepare(before, blocked)?;
     if let Some(child) = sys::fork().map_err(diagnose::fork_failed)? {
         let child = Child::new(child, init.forward);
         let childs = [ready, go];
@@ -59,6 +56,22 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
     let verified = apply::verify(plan, start)?;
     let gate = Gate(Some(Waiting { ready, go, blocked, ignores_sigchld }));
     Ok(Side::Application(verified, notes, gate))
+}
+
+/// What the two processes have in common.
+struct Means {
+    ready: (OwnedFd, OwnedFd),
+    go: (OwnedFd, OwnedFd),
+    ignores_sigchld: bool,
+}
+
+/// All that comes before the fork.
+fn prepare(steps: &[Step], blocked: Blocked) -> Result<(Vec<Note>, Means), Refusal> {
+    blocked.is_done().map_err(failed("rt_sigprocmask(SIG_BLOCK)"))?;
+    let notes = apply::perform_all(steps)?;
+    let (ready, go) = (pipe()?, pipe()?);
+    let ignores_sigchld = sys::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+    Ok((notes, Means { ready, go, ignores_sigchld }))
 }
 
 /// Both ends beyond the standard streams, which may have been closed: what is written to
@@ -118,7 +131,7 @@ impl Parent<'_> {
     /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
     /// code: the child's own.
     pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
-        let Parent { init, child, ready, go, childs } = self;
+        let Parent { init, mut child, ready, go, childs } = self;
         let result = match childs.into_iter().try_for_each(close).and_then(|()| read_byte(&ready)) {
             // The child has ended, and has said why. One that has not sees the end of the file.
             Ok(None) => {
@@ -127,28 +140,31 @@ impl Parent<'_> {
             }
             Ok(Some(READY)) => close(ready)
                 .and_then(|()| hold_nothing(init))
+                .and_then(|()| child.can_be_served())
                 .and_then(|()| child.stand_alone())
                 .and_then(|()| say_go(&go)),
             Ok(Some(_)) => Err(diagnose::call_lied("read(pipe) reported success but gave nothing")),
             Err(refusal) => Err(refusal),
         };
-        // `go` is closed after the child's end: at the end of the file it would speak, too.
-        if let Err(refusal) = result {
+        let result = match result {
+            Ok(()) => close(go).and_then(|()| child.serve(warn)),
+            // `go` is closed after the child's end: at the end of the file it would speak, too.
+            Err(refusal) => {
+                child.give_up();
+                return Err(of_parent(refusal));
+            }
+        };
+        result.map_err(|refusal| {
             child.give_up();
-            return Err(of_parent(refusal));
-        }
-        if let Err(refusal) = close(go) {
-            child.give_up();
-            return Err(of_parent(refusal));
-        }
-        child.serve(warn)
+            of_parent(refusal)
+        })
     }
 }
 
-/// What the parent does, and the steps before it, in a process that then ends (`check`).
-pub fn rehearse(init: &InitPlan, steps: &[Step]) -> Result<(), Refusal> {
-    apply::perform_all(init_plan::split(steps).0)?;
-    hold_nothing(init).map_err(of_parent)
+/// What the parent does, and what comes before it, in a process that then ends (`check`).
+pub fn rehearse(init: &InitPlan, steps: &[Step], blocked: Blocked) -> Result<(), Refusal> {
+    prepare(init_plan::split(steps).0, blocked)?;
+    hold_nothing(init).and_then(|()| serve::rehearse()).map_err(of_parent)
 }
 
 fn of_parent(refusal: Refusal) -> Refusal {

@@ -24,12 +24,13 @@ capshim::c_main!(run, config::may_ask_for_init);
 fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
     let action = cli::parse(args);
     if !matches!(action, Ok(Action::Run { .. })) {
+        // What is left of it is whether it was possible, which a check tells.
         let _ = blocked.undo();
     }
     let result = match action {
         Ok(Action::Help) => print(cli::HELP).map(|()| 0),
         Ok(Action::Version) => print(cli::VERSION).map(|()| 0),
-        Ok(Action::Check { command }) => check::check(command, environment, print),
+        Ok(Action::Check { command }) => check::check(command, environment, blocked, print),
         Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
             installed.warnings.iter().for_each(say);
             print(&installed.to_string()).map(|()| 0)

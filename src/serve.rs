@@ -37,13 +37,20 @@ impl Child {
     /// Gives it a process group of its own, and the terminal's foreground if that is ours.
     pub fn stand_alone(&self) -> Result<(), Refusal> {
         setpgid(self.pid, self.pid).map_err(failed("setpgid"))?;
-        match stdin().filter(|stdin| tcgetpgrp(stdin) == Ok(getpgrp())) {
+        let is_ours = |stdin: &BorrowedFd| is_named(getpgrp()) && tcgetpgrp(stdin) == Ok(getpgrp());
+        match stdin().filter(is_ours) {
             Some(stdin) => tcsetpgrp(stdin, self.pid).map_err(failed("ioctl(TIOCSPGRP)")),
             None => Ok(()),
         }
     }
 
-    /// Ends it before it was let go, so that it says nothing.
+    /// Fails where the calls do that its life will rest on. Nothing is taken notice of by them.
+    pub fn can_be_served(&self) -> Result<(), Refusal> {
+        sys::may_wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
+        sys::may_wait_for(self.pid.as_raw()).map_err(failed("waitid"))
+    }
+
+    /// Ends it, since it cannot be served: before it was let go it then says nothing.
     pub fn give_up(&self) {
         self.pass_terminal(Foreground::Child, getpgrp());
         if sys::kill(self.pid.as_raw(), libc::SIGKILL).is_ok() {
@@ -53,7 +60,7 @@ impl Child {
     }
 
     /// Forwards and reaps until its end.
-    pub fn serve(mut self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+    pub fn serve(&mut self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
         loop {
             let signal = sys::wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
             match signal.number() {
@@ -69,19 +76,18 @@ impl Child {
     }
 
     /// Takes notice of all children that have ended or stopped: signals of the same kind
-    /// coalesce. The exit code if it was the child.
+    /// coalesce. The exit code if it was the child, after which nobody else matters.
     fn reap(&mut self) -> Result<Option<c_int>, Refusal> {
-        let mut code = None;
         while let Some((process, changed)) = sys::next_change().map_err(failed("waitid"))? {
             match changed {
                 // Orphans that came to this process.
                 _ if process != self.pid.as_raw() => {}
-                Changed::Ended(ended) => code = Some(signals::exit_code(ended)),
+                Changed::Ended(ended) => return Ok(Some(signals::exit_code(ended))),
                 // No more than the job's control is lost where that fails.
                 Changed::Stopped(signal) => self.stopped(signal).unwrap_or_default(),
             }
         }
-        Ok(code)
+        Ok(None)
     }
 
     fn forward(&mut self, signal: &Signal, warn: impl Fn(Note)) {
@@ -91,9 +97,14 @@ impl Child {
         }
         let (to, result) = match self.forward {
             Forward::Group => (self.whole(), sys::kill(self.whole(), number)),
-            // Where a queue is full or a filter forbids it, the signal is worth more than its data.
+            // Where a filter forbids it or a queue is full, the signal is worth more than its data.
             Forward::Process if signal.is_queued() => {
-                (child, signal.pass_on(child).or_else(|_| sys::kill(child, number)))
+                let plainly = |errno| match sys::kill(child, number) {
+                    // It has come, if not as often as it was sent.
+                    Ok(()) if errno == Errno::EAGAIN => Err(errno),
+                    result => result,
+                };
+                (child, signal.pass_on(child).or_else(plainly))
             }
             Forward::Process => (child, sys::kill(child, number)),
         };
@@ -101,6 +112,7 @@ impl Child {
             self.warned = true;
             let why = match errno {
                 Errno::EPERM => "the application has changed its user, and signals do not reach it",
+                Errno::EAGAIN => "the application's queue of signals is full, and some are lost",
                 _ => "a signal did not reach the application",
             };
             warn(Note::Warning(format!("kill({to}, {number}): {errno}: {why}; this is not said again")));
@@ -109,15 +121,18 @@ impl Child {
 
     fn stopped(&self, signal: c_int) -> Result<(), Errno> {
         let mut managed = false;
-        match signals::on_stop(signal, self.foreground()) {
+        match signals::on_stop(signal, self.foreground(), std::process::id() == 1) {
             OnStop::Leave => return Ok(()),
             OnStop::Continue => {}
             OnStop::Stop(signal) => {
                 self.pass_terminal(Foreground::Child, getpgrp());
-                sys::stop(signal)?;
-                // The signal that continues a process stays in the queue; whatever was there
-                // of it before is gone (signal(7)).
+                // What is to continue this process may be there before the stop, which would take
+                // it out of the queue (signal(7)). After the stop it stays there.
                 managed = sys::take_signal(libc::SIGCONT)?;
+                if !managed {
+                    sys::stop_group(signal)?;
+                    managed = sys::take_signal(libc::SIGCONT)?;
+                }
             }
         }
         let foreground = self.foreground();
@@ -133,11 +148,11 @@ impl Child {
         getpgid(Some(self.pid)).unwrap_or(self.pid)
     }
 
-    /// Its process group for kill(2); itself alone where it has joined this process's, of which
-    /// -1 would mean every process there is.
+    /// Its process group for kill(2); itself alone where it has joined this process's, one of
+    /// another PID namespace, or PID 1's: -1 would mean every process there is.
     fn whole(&self) -> c_int {
         match self.group() {
-            group if group == getpgrp() => self.pid.as_raw(),
+            group if group == getpgrp() || !is_group(group) => self.pid.as_raw(),
             group => -group.as_raw(),
         }
     }
@@ -145,6 +160,7 @@ impl Child {
     fn foreground(&self) -> Foreground {
         match on_terminal(|terminal| tcgetpgrp(terminal)) {
             None => Foreground::NoTerminal,
+            Some(group) if !is_named(group) => Foreground::Another,
             Some(group) if group == self.group() => Foreground::Child,
             Some(group) if group == getpgrp() => Foreground::Own,
             Some(_) => Foreground::Another,
@@ -158,6 +174,22 @@ impl Child {
             on_terminal(|terminal| tcsetpgrp(terminal, to));
         }
     }
+}
+
+/// The calls that have no child to be made for yet, in a process that then ends.
+pub fn rehearse() -> Result<(), Refusal> {
+    sys::may_wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
+    setpgid(Pid::from_raw(0), getpgrp()).map_err(failed("setpgid"))
+}
+
+/// Of another PID namespace, all process groups are 0.
+fn is_named(group: Pid) -> bool {
+    group.as_raw() > 0
+}
+
+/// Whether kill(2) takes the negative number for a process group.
+fn is_group(group: Pid) -> bool {
+    group.as_raw() > 1
 }
 
 /// On the controlling terminal: standard input, or that which a child may have opened for

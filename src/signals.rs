@@ -30,21 +30,29 @@ pub enum Foreground {
 pub enum OnStop {
     /// Whoever stopped it so will continue it.
     Leave,
-    /// It wants the terminal, which is there to be had.
+    /// Nobody else will, or it wants the terminal, which is there to be had.
     Continue,
-    /// Stop by this signal too, so that a shell sees its job stopped, and then continue it.
+    /// Stop by this signal too, with all of the job, so that a shell sees that, and then continue
+    /// it.
     Stop(c_int),
 }
 
 /// TSTP, TTIN and TTOU are job control's: a shell that sees them stops all of the job. SIGSTOP
 /// is another's business, unless the child had the terminal, which nobody could use then;
-/// editors stop themselves so after Ctrl-Z.
-pub fn on_stop(signal: c_int, foreground: Foreground) -> OnStop {
-    match (signal, foreground) {
-        (libc::SIGTTIN | libc::SIGTTOU, Foreground::Own) => OnStop::Continue,
-        (libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU, _) => OnStop::Stop(signal),
-        (libc::SIGSTOP, Foreground::Child) => OnStop::Stop(libc::SIGTSTP),
-        _ => OnStop::Leave,
+/// editors stop themselves so after Ctrl-Z. Without a terminal there is no job control.
+///
+/// The kernel does not stop PID 1 by these, and nobody could continue its child in its place.
+pub fn on_stop(signal: c_int, foreground: Foreground, is_pid_1: bool) -> OnStop {
+    let stop = match (signal, foreground) {
+        (libc::SIGTTIN | libc::SIGTTOU, Foreground::Own) => return OnStop::Continue,
+        (libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU, _) => signal,
+        (libc::SIGSTOP, Foreground::Child) => libc::SIGTSTP,
+        _ => return OnStop::Leave,
+    };
+    match (is_pid_1, foreground) {
+        (true, _) => OnStop::Continue,
+        (false, Foreground::NoTerminal) => OnStop::Leave,
+        (false, _) => OnStop::Stop(stop),
     }
 }
 
@@ -78,28 +86,46 @@ mod tests {
 
     #[test]
     fn a_stop_of_job_control_stops_this_process_too() {
-        for foreground in ALL {
-            assert_eq!(on_stop(SIGTSTP, foreground), OnStop::Stop(SIGTSTP));
+        for foreground in [Foreground::Child, Foreground::Own, Foreground::Another] {
+            assert_eq!(on_stop(SIGTSTP, foreground, false), OnStop::Stop(SIGTSTP));
         }
-        for foreground in [Foreground::NoTerminal, Foreground::Child, Foreground::Another] {
-            assert_eq!(on_stop(SIGTTIN, foreground), OnStop::Stop(SIGTTIN));
-            assert_eq!(on_stop(SIGTTOU, foreground), OnStop::Stop(SIGTTOU));
+        for foreground in [Foreground::Child, Foreground::Another] {
+            assert_eq!(on_stop(SIGTTIN, foreground, false), OnStop::Stop(SIGTTIN));
+            assert_eq!(on_stop(SIGTTOU, foreground, false), OnStop::Stop(SIGTTOU));
         }
     }
 
     #[test]
+    fn without_a_terminal_a_stop_is_left_to_its_sender() {
+        for signal in [SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP] {
+            assert_eq!(on_stop(signal, Foreground::NoTerminal, false), OnStop::Leave);
+        }
+    }
+
+    #[test]
+    fn as_pid_1_it_continues_what_job_control_stopped() {
+        for foreground in ALL {
+            for signal in [SIGTSTP, SIGTTIN, SIGTTOU] {
+                assert_eq!(on_stop(signal, foreground, true), OnStop::Continue);
+            }
+        }
+        assert_eq!(on_stop(SIGSTOP, Foreground::Child, true), OnStop::Continue);
+        assert_eq!(on_stop(SIGSTOP, Foreground::NoTerminal, true), OnStop::Leave);
+    }
+
+    #[test]
     fn a_child_that_wants_a_terminal_of_ours_gets_it_at_once() {
-        assert_eq!(on_stop(SIGTTIN, Foreground::Own), OnStop::Continue);
-        assert_eq!(on_stop(SIGTTOU, Foreground::Own), OnStop::Continue);
+        assert_eq!(on_stop(SIGTTIN, Foreground::Own, false), OnStop::Continue);
+        assert_eq!(on_stop(SIGTTOU, Foreground::Own, false), OnStop::Continue);
         assert!(takes_foreground(SIGTTIN, Foreground::Own, false));
     }
 
     #[test]
     fn sigstop_is_left_to_its_sender_unless_the_child_had_the_terminal() {
         for foreground in [Foreground::NoTerminal, Foreground::Own, Foreground::Another] {
-            assert_eq!(on_stop(SIGSTOP, foreground), OnStop::Leave);
+            assert_eq!(on_stop(SIGSTOP, foreground, false), OnStop::Leave);
         }
-        assert_eq!(on_stop(SIGSTOP, Foreground::Child), OnStop::Stop(SIGTSTP));
+        assert_eq!(on_stop(SIGSTOP, Foreground::Child, false), OnStop::Stop(SIGTSTP));
     }
 
     #[test]

@@ -502,10 +502,10 @@ pub enum Changed {
     Stopped(c_int),
 }
 
-/// Runs this in a child, whose exit status is what it returns, and waits for it.
-pub fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended> {
+/// Runs this in a child, whose exit status is what it returns. The result is its process id.
+pub fn start_child(run: impl FnOnce() -> c_int) -> Result<c_int> {
     match fork()? {
-        Some(child) => wait_for(child),
+        Some(child) => Ok(child),
         None => {
             let status = run();
             // SAFETY: it ends the child without running what the parent registered for its own end.
@@ -636,6 +636,21 @@ pub fn wait_for_signal() -> Result<Signal> {
     }
 }
 
+/// Fails as `wait_for_signal` would, and takes no signal.
+pub fn may_wait_for_signal() -> Result<()> {
+    match rt_sigtimedwait(0, Some(&libc::timespec { tv_sec: 0, tv_nsec: 0 })) {
+        Err(Errno::EAGAIN) => Ok(()),
+        Err(errno) => Err(errno),
+        // None was asked for: a call that only pretends.
+        Ok(_) => Err(Errno::UnknownErrno),
+    }
+}
+
+/// Fails as a wait for this child would, and reaps nothing.
+pub fn may_wait_for(child: c_int) -> Result<()> {
+    waitid(libc::P_PID, child, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(drop)
+}
+
 /// Takes this signal from the queue, if it is there.
 pub fn take_signal(signal: c_int) -> Result<bool> {
     match rt_sigtimedwait(bit(signal), Some(&libc::timespec { tv_sec: 0, tv_nsec: 0 })) {
@@ -663,10 +678,10 @@ pub fn kill(process: c_int, signal: c_int) -> Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_kill, process, signal) }).map(drop)
 }
 
-/// Stops this process by this signal, which is blocked, until SIGCONT. In an orphaned process
-/// group, and as PID 1, nothing happens (signal(7), setpgid(2)).
-pub fn stop(signal: c_int) -> Result<()> {
-    kill(nix::unistd::getpid().as_raw(), signal)?;
+/// Stops this process and its process group by this signal, which is blocked here, until SIGCONT.
+/// In an orphaned process group, and as PID 1, nothing happens (signal(7), setpgid(2)).
+pub fn stop_group(signal: c_int) -> Result<()> {
+    kill(0, signal)?;
     sigprocmask(libc::SIG_UNBLOCK, bit(signal))?;
     sigprocmask(libc::SIG_BLOCK, bit(signal)).map(drop)
 }
@@ -719,11 +734,10 @@ fn close_range(first: c_int, last: c_int) -> Result<()> {
     match checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }) {
         // Before Linux 5.9, or under an older seccomp filter.
         Err(Errno::ENOSYS | Errno::EPERM) => {
-            // A limit of a milliard would take minutes.
-            const MOST: c_long = 65536;
-            // SAFETY: takes numbers only.
-            let most = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) }.clamp(0, MOST) as c_int;
-            for fd in first..=last.min(most) {
+            // The limit says nothing of descriptors that were opened before it was lowered, and
+            // one of a milliard would take minutes.
+            const MOST: c_int = 65536;
+            for fd in first..=last.min(MOST) {
                 // SAFETY: the caller's promise.
                 unsafe { libc::close(fd) };
             }

@@ -237,6 +237,32 @@ fn nothing_is_changed_for_whoever_comes_after() {
 }
 
 #[test]
+fn an_ignored_sigchld_does_not_change_the_verdict() {
+    needs_containers!();
+    for init in ["0", "1"] {
+        let start = || app().env("CAPSHIM_CAPS", "ipc_lock").env("CAPSHIM_INIT", init);
+        for (command, code) in [("/state", 0), ("/nosuch", 127)] {
+            let launch = ["/launch", "--ignore", "SIGCHLD", "--", "/capshim"];
+            let check = start().run(&[&launch[..], &["--check", command]].concat());
+            let run = start().run(&[&launch[..], &[command]].concat());
+            assert_eq!(run.code, code, "{}", run.stderr);
+            check.foretells(&run);
+        }
+    }
+}
+
+#[test]
+fn what_belongs_to_another_user_namespace_is_said_to() {
+    needs_containers!();
+    let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]);
+    let report = check(start.file_caps_of_namespace("/capshim", 100_000, 1 << 14, false), &[]);
+    assert_eq!(
+        value(&report, "granted", "this program"),
+        "/capshim: IPC_LOCK=p of another user namespace's root"
+    );
+}
+
+#[test]
 fn a_filter_that_kills_is_reported_with_the_signal() {
     needs_containers!();
     let start = app().env("CAPSHIM_CAPS", "ipc_lock").kill_prctl(libc::PR_SET_NO_NEW_PRIVS);

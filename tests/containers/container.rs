@@ -293,6 +293,14 @@ impl Container {
         )
     }
 
+    /// The same for one request of ioctl(2).
+    pub fn deny_ioctl(self, request: u64, errno: i32) -> Container {
+        let argument = json!({ "index": 1, "value": request, "op": "SCMP_CMP_EQ" });
+        self.seccomp(
+            json!({ "names": ["ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": [argument] }),
+        )
+    }
+
     /// An option of prctl(2) that ends the process.
     pub fn kill_prctl(self, option: i32) -> Container {
         let argument = json!({ "index": 0, "value": option, "op": "SCMP_CMP_EQ" });

@@ -31,15 +31,19 @@ const ORPHAN: &str = "(sleep 1000 & echo up); read line";
 #[test]
 fn orphans_come_to_it_also_where_it_is_not_pid_1() {
     needs_containers!();
-    let script = format!("/capshim /bin/sh -c '{ORPHAN}'; echo ended $?; read line");
-    for shell in [&["/bin/sh", "-c"][..], &["/capshim", "/bin/sh", "-c"]] {
-        let start = lock().without_env("CAPSHIM_INIT");
-        let script =
-            script.replacen("/capshim", "CAPSHIM_USER=app CAPSHIM_CAPS=none CAPSHIM_INIT=1 /capshim", 1);
-        let mut live = start.env("CAPSHIM_INIT", "0").live(&[shell, &[script.as_str()]].concat());
+    let ours = "CAPSHIM_USER=app CAPSHIM_CAPS=none CAPSHIM_INIT=1 /capshim";
+    let tini = find("tini").expect("tini");
+    let theirs = format!("{} -s --", tini.display());
+    let shells = [&["/bin/sh", "-c"][..], &["/capshim", "/bin/sh", "-c"]];
+    for (shell, init, name) in
+        [(shells[0], ours, "capshim"), (shells[1], ours, "capshim"), (shells[0], &theirs, "tini")]
+    {
+        let script = format!("{init} /bin/sh -c '{ORPHAN}'; echo ended $?; read line");
+        let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", "0").import_program(&tini);
+        let mut live = start.live(&[shell, &[script.as_str()]].concat());
         live.until("up\n");
         let shim = children(live.pid())[0];
-        assert_eq!(status(shim, "Name"), "capshim", "{shell:?}");
+        assert_eq!(status(shim, "Name"), name, "{shell:?}");
         eventually("an orphan", || children(shim).len() == 2);
         // When it ends, the next one takes them.
         live.write("\n");

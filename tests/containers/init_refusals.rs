@@ -2,7 +2,7 @@
 //! says it too.
 
 use crate::check::{section, value};
-use crate::container::{Container, Output};
+use crate::container::{Container, Output, find};
 use crate::init::lock;
 use crate::needs_containers;
 
@@ -28,6 +28,12 @@ fn a_command_that_cannot_be_executed_gives_the_same_code_and_message() {
         let [without, with] = both(start, command);
         assert_eq!(without.code, code, "{}", without.stderr);
         with.refuses(code, &without.stderr);
+    }
+    // As with tini, where that does not have a shell try.
+    let tini = find("tini").expect("tini");
+    for (command, code) in [("/nosuch", 127), ("/plain", 126)] {
+        let output = start().import_program(&tini).run(&[tini.to_str().expect("text"), "--", command]);
+        assert_eq!(output.code, code, "{}", output.stderr);
     }
 }
 
@@ -60,6 +66,30 @@ fn a_step_that_fails_in_the_parent_is_reported_once_and_the_command_never_runs()
     start().shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
     let output = start().run(&["/bin/sh", "-c", "/capshim /state; exit $?"]);
     output.refuses_saying(71, "in the parent process: prctl(PR_SET_CHILD_SUBREAPER, 1): EPERM");
+}
+
+#[test]
+fn what_the_parents_life_rests_on_is_tried_before_the_application_runs() {
+    needs_containers!();
+    // A check says the same (`Container::shim`).
+    for (call, said) in [
+        ("pipe2", "pipe2: EPERM"),
+        ("rt_sigtimedwait", "in the parent process: rt_sigtimedwait: EPERM"),
+        ("setpgid", "in the parent process: setpgid: EPERM"),
+    ] {
+        lock().no_new_privs().deny(call, libc::EPERM).shim(&["/state"]).refuses_saying(71, said);
+    }
+    // A check is no run without it either.
+    let denied = || lock().no_new_privs().deny("waitid", libc::EPERM);
+    let run = denied().run(&["/capshim", "/state"]);
+    run.refuses_saying(71, "in the parent process: waitid: EPERM");
+    let check = denied().run(&["/capshim", "--check", "/state"]);
+    assert!(check.code == 71 && check.stdout.contains("waitid: EPERM"), "{}", check.stdout);
+    // The terminal.
+    let start = lock().no_new_privs().deny_ioctl(libc::TIOCSPGRP, libc::EPERM);
+    let seen = start.on_terminal(&["/capshim", "/state"]);
+    assert!(seen.starts_with("capshim: in the parent process: ioctl(TIOCSPGRP): EPERM"), "{seen}");
+    assert_eq!(seen.lines().count(), 2, "{seen}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::container::{Container, built, find};
 use crate::init::{behind_inits, lock};
-use crate::live::{Live, children, kill, status};
+use crate::live::{Live, children, eventually, kill, status};
 use crate::needs_containers;
 
 const LISTEN: [&str; 2] = ["/capshim", "/listen"];
@@ -165,6 +165,21 @@ fn group_forwards_to_the_process_group() {
 }
 
 #[test]
+fn the_peers_forward_to_the_process_group_too() {
+    needs_containers!();
+    let (start, [_, tini, dumb_init, _]) = behind_inits();
+    for before in [&[tini[0].as_str(), "-g", "--"][..], &[&dumb_init[0]]] {
+        let mut live = start().live(&[before, &["/listen", "--twin"]].concat());
+        live.line();
+        live.line();
+        live.kill(libc::SIGUSR1);
+        let mut seen = [next(&mut live, false), next(&mut live, false)];
+        seen.sort();
+        assert_eq!(seen, ["listen: 10 from parent", "twin: 10 from 1"], "{before:?}");
+    }
+}
+
+#[test]
 fn an_application_in_its_parents_process_group_is_signalled_alone() {
     needs_containers!();
     // PID 1's group is no group for kill(2): -1 is every process.
@@ -178,6 +193,88 @@ fn an_application_in_its_parents_process_group_is_signalled_alone() {
         live.kill(signal);
         assert_eq!(next(&mut live, false), format!("listen: {signal} from parent"));
     }
+}
+
+/// The shim, where it is a child of a shell that is PID 1.
+fn shim_of(live: &Live) -> i32 {
+    let shim = || children(live.pid()).into_iter().find(|child| status(*child, "Name") == "capshim");
+    shim().expect("the shim")
+}
+
+#[test]
+fn an_application_in_pid_1_s_process_group_is_signalled_alone() {
+    needs_containers!();
+    // -1 is every process, also where the shim itself is in another group.
+    let script =
+        "CAPSHIM_INIT=0 /capshim /listen & /launch --own-group -- /capshim /listen --join 1; exit $?";
+    let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", "group");
+    let mut live = start.live(&["/bin/sh", "-c", script]);
+    live.until("listen ");
+    live.until("listen ");
+    live.line();
+    let shim = shim_of(&live);
+    for signal in [libc::SIGUSR1, libc::SIGUSR2] {
+        kill(shim, signal);
+        assert_eq!(next(&mut live, false), format!("listen: {signal} from parent"));
+    }
+}
+
+#[test]
+fn without_a_terminal_a_stop_and_a_continuation_lose_nothing() {
+    needs_containers!();
+    let script = "/capshim /listen --default 20; exit $?";
+    let mut live = listening(lock(), &["/bin/sh", "-c", script]);
+    let shim = shim_of(&live);
+    let app = children(shim)[0];
+    for _ in 0..200 {
+        kill(shim, libc::SIGTSTP);
+        kill(shim, libc::SIGCONT);
+        assert_eq!(next(&mut live, false), "listen: 18 from parent");
+    }
+    // Stopped by way of the shim, and continued past it.
+    kill(shim, libc::SIGTSTP);
+    eventually("a stopped application", || status(app, "State") == "T (stopped)");
+    kill(app, libc::SIGCONT);
+    assert_eq!(next(&mut live, false), "listen: 18 from outside");
+    kill(shim, libc::SIGUSR1);
+    assert_eq!(next(&mut live, false), "listen: 10 from parent");
+}
+
+#[test]
+fn an_application_that_can_no_longer_be_served_is_ended() {
+    needs_containers!();
+    // The end of an orphan is what it is waited for.
+    let app = "(/bin/busybox true &); exec /listen";
+    let script =
+        format!("/capshim /bin/sh -c '{app}'; echo ended $?; /bin/busybox pidof listen || echo none left");
+    // Once for the trial, and then in earnest.
+    for (call, when) in [("rt_sigtimedwait", "2"), ("waitid", "2")] {
+        let inject = ["-e".to_owned(), format!("inject={call}:error=EPERM:when={when}")];
+        let (output, _) = lock().attached(&inject, &["/bin/sh", "-c", &script]);
+        // It may have begun to listen.
+        let said: Vec<&str> = output.stdout.lines().filter(|line| !line.starts_with("listen ")).collect();
+        assert_eq!(said, ["ended 71", "none left"], "{call}: {}", output.stderr);
+        let said = format!("capshim: in the parent process: {call}: EPERM");
+        assert!(output.stderr.starts_with(&said) && output.stderr.lines().count() == 2, "{}", output.stderr);
+    }
+}
+
+#[test]
+fn a_full_queue_is_one_warning() {
+    needs_containers!();
+    let limited = ["/capshim", "/bin/sh", "-c", "ulimit -i 0; exec /listen"];
+    let mut live = listening(lock(), &limited);
+    for value in [1, 2] {
+        queue(live.pid(), 34, value);
+        // It comes all the same, and without what nobody had room for.
+        assert_eq!(next(&mut live, false), "listen: 34 from outside");
+    }
+    kill(children(live.pid())[0], libc::SIGKILL);
+    let output = live.end();
+    let said = "capshim: warning: kill(PID, 34): EAGAIN: Try again: the application's queue of signals is \
+                full, and some are lost; this is not said again\n";
+    let pid = output.stderr.split(['(', ',']).nth(1).unwrap_or_default();
+    assert_eq!((output.stderr.as_str(), output.code), (said.replace("PID", pid).as_str(), 137));
 }
 
 #[test]

@@ -80,16 +80,19 @@ const CAT: &str = "/bin/sh -c 'echo up; exec /bin/busybox cat'";
 
 /// An interactive shell with job control as PID 1.
 fn shell() -> Live {
-    let start = lock().env("PS1", "# ").env("ENV", "/none");
-    let mut live = start.live_on_terminal(&["/bin/sh", "-i"]);
+    shell_in(lock())
+}
+
+fn shell_in(start: Container) -> Live {
+    let mut live = start.env("PS1", "# ").env("ENV", "/none").live_on_terminal(&["/bin/sh", "-i"]);
     live.until("# ");
     live
 }
 
 /// What a session looks like, without the words that start the shim.
-fn session(keys: impl Fn(&mut Live, &str)) {
+fn session(start: impl Fn() -> Container, keys: impl Fn(&mut Live, &str)) {
     let seen = ["", "/capshim "].map(|shim| {
-        let mut live = shell();
+        let mut live = shell_in(start());
         keys(&mut live, shim);
         live.write("exit\n");
         let output = live.all();
@@ -101,7 +104,7 @@ fn session(keys: impl Fn(&mut Live, &str)) {
 #[test]
 fn a_shell_stops_and_continues_the_application_as_without_a_parent() {
     needs_containers!();
-    session(|live, shim| {
+    session(lock, |live, shim| {
         live.write(&format!("{shim}{CAT}\n"));
         live.until("\nup\n");
         live.write("one\n");
@@ -182,11 +185,58 @@ fn the_terminal_is_given_back_at_the_end() {
     live.until("first one\n");
     live.write("two\n");
     live.until("then two\n");
-    // Also where the application was never let go.
-    let script = "/capshim /nosuch; read x; echo then $x";
-    let mut live = lock().live_on_terminal(&["/bin/sh", "-c", script]);
+    // Also where exec failed, at which the terminal had been given already.
+    let script = "/capshim /text; read x; echo then $x";
+    let start = lock().file("/text", "no program").mode("/text", 0o755);
+    let mut live = start.live_on_terminal(&["/bin/sh", "-c", script]);
+    live.until("or run it as: sh /text\n");
     live.write("two\n");
     live.until("then two\n");
+}
+
+#[test]
+fn a_pipeline_stops_and_continues_as_without_a_parent() {
+    needs_containers!();
+    // The shim may stop what is its own user's.
+    let start = || Container::user(1000, 1000).env("CAPSHIM_CAPS", "none").env("CAPSHIM_INIT", "1");
+    session(start, |live, shim| {
+        // busybox's cat would have sendfile(2) read from the terminal, into a pipe.
+        let lines = "/bin/sh -c 'echo up; read x; echo $x'";
+        live.write(&format!("{shim}{lines} | /bin/busybox cat\n"));
+        live.until("\nup\n");
+        live.write(CTRL_Z);
+        live.until("Stopped");
+        live.until("# ");
+        live.write("fg\n");
+        live.until("/bin/busybox cat\n");
+        live.write("one\n");
+        live.until("one\none\n");
+        live.until("# ");
+    });
+}
+
+#[test]
+fn a_job_in_the_background_that_may_not_write_stops_as_without_a_parent() {
+    needs_containers!();
+    for shim in ["", "/capshim "] {
+        let mut live = shell();
+        live.write("/bin/busybox stty tostop\n");
+        live.until("# ");
+        live.write(&format!("{shim}/bin/sh -c 'echo up; exit 3' &\n"));
+        live.until("# ");
+        let job = || children(live.pid()).first().copied();
+        eventually("a job that is stopped", || {
+            job().is_some_and(|job| status(job, "State") == "T (stopped)")
+        });
+        live.write("jobs\n");
+        live.until("Stopped (tty output)");
+        live.until("# ");
+        live.write("fg\n");
+        live.until("\nup\n");
+        live.until("# ");
+        live.write("echo code $?\n");
+        live.until("\ncode 3\n");
+    }
 }
 
 #[test]

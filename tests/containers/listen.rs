@@ -1,9 +1,9 @@
 //! Prints each signal that comes, with what its sender sent.
 //!
-//!     listen [--default SIGNAL]... [--join-parent] [--twin]
+//!     listen [--default SIGNAL]... [--join-parent] [--join GROUP] [--twin]
 //!
 //! All signals are taken but those left to their default. It may join its parent's process
-//! group. A twin is a second process in the same process group that does the same. It shares no
+//! group, or another. A twin is a second process in the same process group that does the same. It shares no
 //! code with capshim, and asks the kernel and not libc, which keeps three real-time signals for
 //! itself.
 
@@ -31,15 +31,17 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let mut name = "listen";
     while let Some(option) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse().ok()).expect("a number");
         match option.as_str() {
             "--default" => {
-                let signal: i32 = arguments.next().and_then(|text| text.parse().ok()).expect("a number");
+                let signal: i32 = number();
                 mask &= !(1 << (signal - 1));
             }
             "--join-parent" => {
                 let group = getpgid(Some(getppid())).expect("getpgid");
                 setpgid(Pid::from_raw(0), group).expect("setpgid");
             }
+            "--join" => setpgid(Pid::from_raw(0), Pid::from_raw(number())).expect("setpgid"),
             // SAFETY: this process has one thread.
             "--twin" => match unsafe { fork() }.expect("fork") {
                 ForkResult::Child => name = "twin",

@@ -142,7 +142,7 @@ impl Point {
 }
 
 /// What init mode does besides the steps, as strace writes it and as the shim names it.
-const INIT: [(Kind, &str, &str); 12] = [
+const INIT: [(Kind, &str, &str); 14] = [
     (Kind::Init, "rt_sigprocmask(SIG_BLOCK, ~[], [], 8)", "rt_sigprocmask(SIG_BLOCK)"),
     (Kind::Init, "rt_sigprocmask(SIG_SETMASK, [], ", "rt_sigprocmask(SIG_SETMASK)"),
     (Kind::Init, "pipe2(", "pipe2"),
@@ -152,6 +152,9 @@ const INIT: [(Kind, &str, &str); 12] = [
     (Kind::Init, "clone(", "fork"),
     (Kind::Init, "read(", "read(pipe)"),
     (Kind::Init, "close(", "close(pipe)"),
+    // Whether they will work is tried before the application is let go.
+    (Kind::Init, "rt_sigtimedwait([]", "rt_sigtimedwait"),
+    (Kind::Init, "waitid(", "waitid"),
     (Kind::Init, "setpgid(", "setpgid"),
     (Kind::Init, "write(", "write(pipe)"),
     (Kind::Harmless, "chdir(\"/\")", ""),
