@@ -38,6 +38,21 @@ macro_rules! c_main {
             let (args, environment) = unsafe { $crate::sys::main_arguments(argv) };
             $run(&args, &environment, blocked)
         }
+
+        /// The unwinder's function by which a panic walks the stack, in scripts/build-static's
+        /// binaries: those have no unwind tables, so there is nothing to walk. With it all of
+        /// std's reader of debug information drops out, which would open files where the
+        /// environment has RUST_BACKTRACE, and is a third of the binary.
+        #[cfg(no_stack_trace)]
+        #[unsafe(no_mangle)]
+        extern "C" fn _Unwind_Backtrace(
+            _trace: *const std::ffi::c_void,
+            _argument: *mut std::ffi::c_void,
+        ) -> std::ffi::c_int {
+            /// `_URC_END_OF_STACK`.
+            const END_OF_STACK: std::ffi::c_int = 5;
+            END_OF_STACK
+        }
     };
 }
 

@@ -75,6 +75,28 @@ fn no_crate_of_the_program_needs_a_newer_rust_than_promised() {
     }
 }
 
+/// What scripts/build-static made: with a standard library that it compiled for size, or with the
+/// toolchain's own.
+#[test]
+fn the_binary_is_no_larger_than_the_readme_says() {
+    let Some(folder) = std::env::var_os("STATIC_DIR") else {
+        let missing = "NOT RUN, no STATIC_DIR with the static binary: scripts/test builds it";
+        assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "{missing}");
+        eprintln!("{missing}");
+        return;
+    };
+    let folder = root().join(folder);
+    let toolchain = fs::read_to_string(folder.join("toolchain")).expect("build-static's note");
+    let (kibibytes, words) = match toolchain.contains("musl: as in this Rust's ") {
+        true => (450, "450 KiB with the toolchain's standard library"),
+        false => (256, "256 KiB with one that is compiled for size"),
+    };
+    let size = fs::metadata(folder.join("capshim")).expect("the binary").len();
+    println!("{size} bytes, and at most {words}");
+    assert!(size < kibibytes * 1024, "{size} bytes, and at most {words}");
+    assert!(read("README.md").split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{words}");
+}
+
 #[test]
 fn a_tag_that_is_not_the_version_makes_no_release() {
     let release = |tag: &str| {
