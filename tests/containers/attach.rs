@@ -52,8 +52,8 @@ impl Container {
             fs::set_permissions(self.path("/go"), fs::Permissions::from_mode(0o666)).expect("chmod");
         }
         let command = if whose == Whose::Everyones { command } else { &waiting };
-        let mut create = self.command(command).runc("create");
-        create.arg("--pid-file").arg(&pid_file);
+        let options = ["--pid-file", pid_file.to_str().expect("text")];
+        let mut create = self.command(command).runc_with("create", &options);
         create.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Its pipes are the container's: they end with the container, not with `runc create`.
         let mut container = create.spawn().expect("runc create");

@@ -474,12 +474,25 @@ impl Container {
     }
 
     pub fn runc(&self, verb: &str) -> Command {
+        self.runc_with(verb, &[])
+    }
+
+    /// With options of the verb's, which crun takes before the container's name alone.
+    pub fn runc_with(&self, verb: &str, options: &[&str]) -> Command {
         // A container that hangs fails its test and not the whole run.
         let mut runtime = Command::new("timeout");
         runtime.args(["--kill-after=5", "120"]).args(&self.runtime);
         runtime.arg("--root").arg(self.folder.path().join("runc"));
-        runtime.args([verb, &self.id]).current_dir(self.folder.path());
+        runtime.arg(verb).args(options).arg(&self.id).current_dir(self.folder.path());
         runtime
+    }
+}
+
+/// What the runtime itself says where it cannot execute a program.
+pub fn cannot_execute(program: &str, why: &str) -> String {
+    match runtime()[0] == "crun" {
+        true => format!("exec container process `{program}`: {why}"),
+        false => format!("exec {program}: {}", why.to_lowercase()),
     }
 }
 

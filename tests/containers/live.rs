@@ -52,8 +52,9 @@ impl Container {
 
     fn start(&mut self, command: &[&str], stdin: OwnedFd, stdout: OwnedFd, stderr: OwnedFd) -> Child {
         let pid_file = self.pid_file();
-        let mut runc = self.command(command).runc("run");
-        runc.arg("--pid-file").arg(pid_file).stdin(Stdio::from(stdin));
+        let options = ["--pid-file", pid_file.to_str().expect("text")];
+        let mut runc = self.command(command).runc_with("run", &options);
+        runc.stdin(Stdio::from(stdin));
         runc.stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr)).spawn().expect("runc")
     }
 

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::container::{Container, Output};
+use crate::container::{Container, Output, cannot_execute};
 use crate::install::{INSTALL, SAID, init};
 use crate::needs_containers;
 use crate::volume::Volume;
@@ -133,7 +133,7 @@ fn a_missing_grant_is_named_by_the_shim_and_is_no_bare_eperm_of_the_runtime() {
     let output = restricted(&volume, 1000).run(&RUN);
     assert_eq!(
         (output.stdout.as_str(), output.stderr.trim_end()),
-        ("", "exec /shim/capshim: operation not permitted")
+        ("", cannot_execute("/shim/capshim", "Operation not permitted").as_str())
     );
 }
 
@@ -194,7 +194,7 @@ fn a_copy_for_another_architecture_is_named_by_the_runtime() {
     let output = app(&volume).run(&RUN);
     assert_eq!(
         (output.stdout.as_str(), output.stderr.trim_end()),
-        ("", "exec /shim/capshim: exec format error")
+        ("", cannot_execute("/shim/capshim", "Exec format error").as_str())
     );
 }
 
@@ -214,7 +214,8 @@ fn any_user_who_may_execute_the_copy_may_have_its_capabilities() {
         .installed(SAID);
     start(&volume, 1000).is_exactly(1000, 1000, "none", "IPC_LOCK");
     let refused = start(&volume, 2000);
-    assert!(refused.stderr.contains("exec /shim/capshim: permission denied"), "{}", refused.stderr);
+    let said = cannot_execute("/shim/capshim", "Permission denied");
+    assert!(refused.stderr.contains(&said), "{}", refused.stderr);
     assert_eq!(refused.stdout, "");
 }
 
