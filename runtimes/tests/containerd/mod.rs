@@ -1,5 +1,6 @@
 //! Kubernetes manifests under containerd, through its CRI socket as a kubelet uses it.
 
+mod approaches;
 mod column;
 pub mod cri;
 mod hooks;

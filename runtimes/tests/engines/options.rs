@@ -90,3 +90,49 @@ fn without_root_a_low_port_can_be_bound_and_memory_not_locked() {
     );
     assert_eq!(run(&engine, &with, &["lock-memory"]).stdout, "mlock of 64 MiB: ENOMEM: Out of memory\n");
 }
+
+#[test]
+fn a_low_port_is_any_users_under_docker_and_under_podman_with_the_sysctl() {
+    needs_engines!();
+    for kind in ENGINES {
+        let bind = |sysctl: &[&str]| {
+            let user = ["run", "--rm", "--user=1000:1000", "--cap-drop=ALL", "--entrypoint=bind-port"];
+            Engine::with_apps(kind).run(&[&user[..], sysctl, &[APP]].concat()).stdout
+        };
+        let by_itself = match kind {
+            Kind::Docker => "bind of port 80: bound\n",
+            _ => "bind of port 80: Permission denied (os error 13)\n",
+        };
+        assert_eq!(bind(&[]), by_itself, "{kind:?}");
+        let sysctl = ["--sysctl", "net.ipv4.ip_unprivileged_port_start=0"];
+        assert_eq!(bind(&sysctl), "bind of port 80: bound\n", "{kind:?}");
+    }
+}
+
+#[test]
+fn podmans_ambient_is_its_childrens_and_sessions_too_and_what_is_missing_is_not_noticed() {
+    needs_engines!();
+    for kind in [Kind::PodmanCrun, Kind::PodmanRootless] {
+        let engine = Engine::with_apps(kind);
+        let user = ["--user=1000:1000", "--cap-drop=ALL", "--read-only", "--security-opt=no-new-privileges"];
+        let granted = [&user[..], &["--cap-add=IPC_LOCK"]].concat();
+        let child = ["--entrypoint=sh", APP, "-c", "my-server; exit"];
+        engine
+            .run(&[&["run", "--rm"], &granted[..], &child].concat())
+            .is_exactly(1000, 1000, "1000", "IPC_LOCK");
+        let output = engine.run(&[&["run", "--rm"], &user[..], &child].concat());
+        assert_eq!((output.code, output.state()["permitted"]), (0, "none"), "{kind:?}");
+        let defaults =
+            ["run", "--rm", "--user=1000:1000", "--cap-add=IPC_LOCK", "--entrypoint=my-server", APP];
+        let output = engine.run(&defaults);
+        let state = output.state();
+        assert_eq!((state["permitted"], state["ambient"]), ("IPC_LOCK", "IPC_LOCK"), "{kind:?}");
+        assert!(state["bounding"].contains("IPC_LOCK") && state["bounding"].contains("SETUID"), "{kind:?}");
+
+        let name = format!("ambient-{kind:?}");
+        let waits = ["--entrypoint=sleep", APP, "3600"];
+        engine.succeed(&[&["run", "--detach", "--name", &name], &granted[..], &waits].concat());
+        engine.run(&["exec", &name, "my-server"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+        engine.succeed(&["rm", "--force", &name]);
+    }
+}
