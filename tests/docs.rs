@@ -186,6 +186,24 @@ fn every_test_that_a_document_names_is_there() {
 }
 
 #[test]
+fn every_image_of_capshim_is_named_with_this_version() {
+    let folders = [".", "docs", "examples", "examples/kubernetes", "examples/kubernetes/kustomize/component"];
+    let all = folders.iter().flat_map(|folder| files(folder, ""));
+    let (mut seen, tag) = (0, format!(":{}", env!("CARGO_PKG_VERSION")));
+    for path in all.filter(|path| path.is_file()) {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for before in ["--from=capshim", "image: capshim", "FROM capshim"] {
+            for rest in text.split(before).skip(1) {
+                let end = rest.strip_prefix(&tag).unwrap_or_else(|| panic!("{}: {before}", path.display()));
+                assert!(end.starts_with([' ', '\n']), "{}: {before}{tag}{end:.20}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 8, "{seen}");
+}
+
+#[test]
 fn links_and_commands_in_the_documents_lead_somewhere() {
     for document in [files(".", ".md"), files("docs", ".md")].concat() {
         let text = fs::read_to_string(&document).expect("a document");

@@ -2,7 +2,7 @@
 //! the container's /proc/1/status says.
 
 use super::has;
-use super::manifest::Workload;
+use super::manifest::{Workload, load, of_readme, parse};
 use super::node::Node;
 use super::starts::with_and_without_groups;
 use crate::needs_containerd;
@@ -36,6 +36,36 @@ fn in_memory(mut manifest: Workload) -> Workload {
         volume.empty_dir.as_mut().expect("an emptyDir").medium = "Memory".into();
     }
     manifest
+}
+
+#[test]
+fn the_pod_of_readme_is_the_manifest_in_short() {
+    needs_containerd!();
+    let node = Node::start();
+    let mut readme = parse(&of_readme()).remove(0);
+    let spec = &mut readme.spec.template.spec;
+    let written = load("non-root-init-container.yaml").spec.template.spec;
+
+    // What installs the shim is the same; its command is written in one field there, in two here.
+    let mut init = spec.init_containers[0].clone();
+    assert_eq!(init.command.remove(0), "/capshim");
+    init.args = std::mem::take(&mut init.command);
+    assert_eq!(init, written.init_containers[0]);
+
+    let app = &mut spec.containers[0];
+    assert_eq!(app.command, ["/shim/capshim", "their-entrypoint", "their-argument"]);
+    assert_eq!(
+        (&app.env, &app.volume_mounts),
+        (&written.containers[0].env, &written.containers[0].volume_mounts)
+    );
+    // An image that is here, for theirs.
+    app.image.clone_from(&written.containers[0].image);
+    app.command.truncate(1);
+    app.args.clone_from(&written.containers[0].args);
+
+    let (pod, app) = (node.pod(&readme), readme.app());
+    pod.start(&app).expect("a start").held("httpd").is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    has(&pod.start(&app.without_shim()).expect("a start").held("httpd"), &[("permitted", "none")]);
 }
 
 #[test]

@@ -103,7 +103,7 @@ pub fn context(name: &str, dockerfile: &str) -> PathBuf {
 fn app() -> String {
     let readme = include_str!("../../../README.md");
     let block = readme.split("```dockerfile\n").nth(1).and_then(|rest| rest.split("```").next());
-    let block = block.expect("a block").replace("--from=capshim ", "--from=capshim:0.1.0 ");
+    let block = block.expect("a block");
     format!(
         "FROM alpine:3\nRUN adduser -D -u 1000 app\nCOPY my-server lock-memory bind-port privileged /usr/local/bin/\n{block}"
     )
