@@ -235,10 +235,13 @@ fn messages_in_the_troubleshooting_guide_are_ones_that_tests_see() {
     let lines: Vec<&str> = code.split("\\\n").collect();
     let code = lines.iter().map(|line| line.trim_start()).collect::<String>();
     let guide = read("docs/troubleshooting.md");
-    let section = guide.split("## What the 77s mean").nth(1).and_then(|rest| rest.split("\n## ").next());
-    let messages: Vec<String> =
-        rows(section.expect("the section"), "`").into_iter().map(|row| row[0].clone()).collect();
-    assert!(messages.len() > 8, "{messages:?}");
+    let mut messages = Vec::new();
+    for (title, least) in [("77s", 9), ("78s", 10), ("126s and 127s", 8)] {
+        let section = guide.split(&format!("## What the {title} mean\n")).nth(1).expect(title);
+        let rows = rows(section.split("\n## ").next().unwrap_or_default(), "`");
+        assert!(rows.len() > least, "{title}: {rows:?}");
+        messages.extend(rows.into_iter().map(|row| row[0].clone()));
+    }
     for quoted in messages.iter().flat_map(|cell| cell.split('`').skip(1).step_by(2)) {
         for part in quoted.split("...").flat_map(|part| part.split(": X")).map(str::trim) {
             assert!(code.contains(part), "no test sees: {part}");
