@@ -10,22 +10,34 @@ use super::manifest::{Workload, folder, parse};
 use super::node::Node;
 use crate::{needs, needs_containerd};
 
-/// A copy of the component and its example, in which this word of the Deployment is another.
-fn kustomize(from: &str, to: &str) -> Output {
+/// A file of the example, and words of it that are others here.
+type Change<'a> = (&'a str, &'a str, &'a str);
+const DEPLOYMENT: &str = "example/deployment.yaml";
+const COMPONENT: &str = "component/kustomization.yaml";
+
+/// What kubectl makes of a copy of the component and its example, changed.
+fn kustomize(changes: &[Change]) -> Output {
     let copy = TempDir::with_prefix("capshim-kustomize-").expect("a temporary folder");
     let copied = Command::new("cp").arg("-r").arg(folder().join("kustomize")).arg(copy.path()).status();
     assert!(copied.expect("cp").success());
-    let example = copy.path().join("kustomize/example");
-    let deployment = fs::read_to_string(example.join("deployment.yaml")).expect("a file");
-    assert!(from.is_empty() || deployment.contains(from), "{from}");
-    fs::write(example.join("deployment.yaml"), deployment.replacen(from, to, 1)).expect("a file");
-    Command::new("kubectl").arg("kustomize").arg(example).output().expect("kubectl")
+    let folder = copy.path().join("kustomize");
+    for (file, from, to) in changes {
+        let text = fs::read_to_string(folder.join(file)).expect("a file");
+        assert!(text.contains(from), "{file}: {from}");
+        fs::write(folder.join(file), text.replace(from, to)).expect("a file");
+    }
+    Command::new("kubectl").arg("kustomize").arg(folder.join("example")).output().expect("kubectl")
+}
+
+#[track_caller]
+fn made(changes: &[Change]) -> String {
+    let output = kustomize(changes);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }
 
 pub fn example() -> String {
-    let output = kustomize("", "");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
+    made(&[])
 }
 
 fn component() -> Workload {
@@ -56,8 +68,10 @@ fn the_component_s_deployment_holds_exactly_the_capability() {
 }
 
 #[test]
-fn the_component_fails_where_command_or_args_are_missing_or_the_container_is_another() {
+fn the_component_fails_where_it_does_not_find_what_it_is_for() {
     needs!("kubectl");
+    let nothing = "no matches for Id Deployment.v1.apps/my-app.[noNs]";
+    let stated = "metadata:\n  name: my-app\n  namespace: prod\nspec:";
     for (from, to, says) in [
         ("          command: [\"httpd\"]\n", "", "doc is missing path"),
         ("          args: [", "          # [", "error in move for path: 'args'"),
@@ -66,10 +80,51 @@ fn the_component_fails_where_command_or_args_are_missing_or_the_container_is_ano
             "        - name: other\n",
             "testing value /spec/template/spec/containers/0/name failed",
         ),
+        ("metadata:\n  name: my-app\n", "metadata:\n  name: other\n", nothing),
+        ("kind: Deployment\n", "kind: StatefulSet\n", nothing),
+        ("metadata:\n  name: my-app\nspec:", stated, nothing),
     ] {
-        let output = kustomize(from, to);
+        let output = kustomize(&[(DEPLOYMENT, from, to)]);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && output.stdout.is_empty(), "{to:?}");
         assert!(stderr.contains(says), "{says:?} not in: {stderr}");
     }
+    made(&[
+        (DEPLOYMENT, "metadata:\n  name: my-app\nspec:", stated),
+        (
+            COMPONENT,
+            "        name: my-app\n      spec:",
+            "        name: my-app\n        namespace: prod\n      spec:",
+        ),
+    ]);
+}
+
+#[test]
+fn the_component_is_for_other_kinds_too_where_it_names_them() {
+    needs!("kubectl");
+    let deployment = example();
+    for kind in ["DaemonSet", "StatefulSet"] {
+        let named = format!("kind: {kind}\n");
+        let changes =
+            [(DEPLOYMENT, "kind: Deployment\n", &*named), (COMPONENT, "kind: Deployment\n", &named)];
+        assert_eq!(made(&changes), deployment.replace("kind: Deployment\n", &named));
+    }
+}
+
+#[test]
+fn the_component_replaces_the_lists_of_capabilities_and_sets_no_user() {
+    needs!("kubectl");
+    let own = "          securityContext: { capabilities: { add: [CHOWN] } }\n          env:";
+    let made = made(&[
+        (DEPLOYMENT, "          env:", own),
+        (DEPLOYMENT, "        runAsUser: 1000\n        runAsGroup: 1000\n", ""),
+    ]);
+    let manifest = parse(&made).remove(0);
+    let security = manifest.app().security_context;
+    assert_eq!(security.capabilities.add, ["IPC_LOCK"]);
+    assert_eq!(security.run_as_non_root, Some(true));
+    assert_eq!(
+        (security.run_as_user, manifest.spec.template.spec.security_context.run_as_user),
+        (None, None)
+    );
 }
