@@ -4,7 +4,10 @@
 use super::has;
 use super::manifest::{Container, Workload, load};
 use super::node::Node;
+use super::schema::files;
+use super::status::in_words;
 use super::termination_message;
+use crate::container::Output;
 use crate::needs_containerd;
 
 /// A manifest as written, and with the groups that a volume needs. The second word of each is
@@ -15,6 +18,31 @@ pub fn with_and_without_groups(file: &str) -> [(Workload, &'static str); 2] {
     security.fs_group = Some(2000);
     security.supplemental_groups = vec![3000];
     [(written, ""), (grouped, ", 2000, 3000")]
+}
+
+/// Every container of every manifest, as the kernel sees it where no shim comes before.
+#[test]
+fn every_container_is_filtered_and_cannot_gain_privileges() {
+    needs_containerd!();
+    let node = Node::start();
+    for file in files() {
+        let manifest = load(&file);
+        let spec = &manifest.spec.template.spec;
+        let pod = node.sandbox(&manifest);
+        for container in spec.init_containers.iter().chain(&spec.containers) {
+            let mut container = container.clone();
+            if container.image == "capshim:0.1.0" {
+                container.image = "busybox:1.36".into();
+            }
+            container.command = ["cat", "/proc/self/status"].map(String::from).to_vec();
+            container.args.clear();
+            let output = pod.run(&container).expect("a start");
+            let output = Output { stdout: in_words(&output.stdout), ..output };
+            // deployment.yaml is what was there before the component.
+            let escalates = if file.contains('/') { "off" } else { "on" };
+            has(&output, &[("seccomp", "on"), ("no_new_privs", escalates)]);
+        }
+    }
 }
 
 fn as_user_1000(container: Container) -> Container {
