@@ -50,6 +50,10 @@ const IMAGES: &[Image] = &[
     Image::new("capshim:0.1.0", &["capshim"], &[]).entrypoint(SHIM),
     Image::new("busybox:1.36", &["busybox"], &["sh"]),
     Image::new("my-app:1.0", &["busybox", "my-server", "capshim"], &["my-server"]).entrypoint(SHIM),
+    // With a USER line that is not meant for a start by the shim.
+    Image::new("my-app-user:1.0", &["busybox", "my-server", "capshim"], &["my-server"])
+        .entrypoint(SHIM)
+        .user("app"),
     Image::new("my-app-file-caps:1.0", &["busybox", "my-server=ep"], &["my-server"]).user("1000:1000"),
     Image::new("my-app-non-root:1.0", &["busybox", "my-server", "capshim=ipc_lock"], &["my-server"])
         .entrypoint(SHIM)

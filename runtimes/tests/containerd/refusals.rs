@@ -142,11 +142,38 @@ fn an_init_container_without_setfcap_is_told_so_and_installs_nothing() {
 }
 
 #[test]
-fn a_kubelet_does_not_start_an_image_of_root_s_where_non_root_is_asked_for() {
+fn an_image_that_starts_as_a_user_needs_run_as_user_0_for_a_root_start() {
     needs_containerd!();
     let node = Node::start();
     let manifest = load("root-start.yaml");
-    let app = changed(&manifest, |app| app.security_context.run_as_non_root = Some(true));
-    let Err(error) = node.pod(&manifest).run(&app) else { panic!("it started") };
-    assert_eq!(error, "container has runAsNonRoot and image will run as root");
+    let pod = node.pod(&manifest);
+    let as_written = changed(&manifest, |app| app.image = "my-app-user:1.0".into());
+    pod.run(&as_written).expect("a start").is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    let without = changed(&manifest, |app| {
+        app.image = "my-app-user:1.0".into();
+        app.security_context.run_as_user = None;
+    });
+    refused(
+        &pod.run(&without).expect("a start"),
+        "the container was started as uid 1000 and /capshim has no such file capabilities",
+        "--install",
+    );
+}
+
+/// What containerd tells a kubelet of an image's user is what decides. The decision is the
+/// kubelet's, made here as its source has it.
+#[test]
+fn run_as_non_root_takes_an_image_whose_user_is_a_number() {
+    needs_containerd!();
+    let node = Node::start();
+    let manifest = load("non-root-image.yaml");
+    let pod = node.pod(&manifest);
+    for (image, uid, name) in
+        [("my-app:1.0", None, ""), ("my-app-user:1.0", None, "app"), ("my-app-non-root:1.0", Some(1000), "")]
+    {
+        let known = node.cri().image(image).expect(image);
+        assert_eq!((known.uid.map(|uid| uid.value), known.username.as_str()), (uid, name), "{image}");
+        let app = changed(&manifest, |app| app.image = image.into());
+        assert_eq!(pod.run(&app).is_ok(), uid.is_some(), "{image}");
+    }
 }
