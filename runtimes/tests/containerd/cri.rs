@@ -74,9 +74,10 @@ impl Cri {
         self.call(self.pods.clone().start_container(request)).map(|_| container_id)
     }
 
-    /// Ends it at once, by the signal that cannot be caught.
-    pub fn kill(&self, container: &str) {
-        let request = StopContainerRequest { container_id: container.to_owned(), timeout: 0 };
+    /// Ends it by its stop signal, and after these seconds, or with 0 at once, by the one that
+    /// cannot be caught.
+    pub fn stop(&self, container: &str, timeout: i64) {
+        let request = StopContainerRequest { container_id: container.to_owned(), timeout };
         self.call(self.pods.clone().stop_container(request)).expect("StopContainer");
     }
 

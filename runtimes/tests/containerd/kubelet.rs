@@ -14,9 +14,9 @@ use k8s_cri::v1::{
 
 use super::manifest::{Container, PodSpec, SeccompProfile};
 
-pub fn sandbox(name: &str, logs: &Path, cgroup_parent: String) -> PodSandboxConfig {
+pub fn sandbox(pod: &PodSpec, name: &str, logs: &Path, cgroup_parent: String) -> PodSandboxConfig {
     let security = LinuxSandboxSecurityContext {
-        namespace_options: Some(namespaces()),
+        namespace_options: Some(namespaces(pod.share_process_namespace)),
         seccomp: Some(profile(Some("RuntimeDefault"))),
         ..LinuxSandboxSecurityContext::default()
     };
@@ -79,6 +79,7 @@ fn security(
     container: &Container,
     image: &Image,
 ) -> Result<LinuxContainerSecurityContext, String> {
+    let shared = pod.share_process_namespace;
     let (own, pod) = (&container.security_context, &pod.security_context);
     let asked = own.run_as_user.or(pod.run_as_user);
     let of_image = match (&image.uid, image.username.as_str()) {
@@ -108,7 +109,7 @@ fn security(
             drop_capabilities: own.capabilities.drop.clone(),
             ..Capability::default()
         }),
-        namespace_options: Some(namespaces()),
+        namespace_options: Some(namespaces(shared)),
         run_as_user: uid.map(|value| Int64Value { value }),
         run_as_group: own.run_as_group.or(pod.run_as_group).map(|value| Int64Value { value }),
         run_as_username: if uid.is_none() { image.username.clone() } else { String::new() },
@@ -123,11 +124,11 @@ fn security(
 }
 
 /// There is no CNI here, so every pod has the node's network, which is the tests' own. Kubernetes
-/// gives every container its own PIDs.
-fn namespaces() -> NamespaceOption {
+/// gives every container its own PIDs, unless shareProcessNamespace is set.
+fn namespaces(shared: bool) -> NamespaceOption {
     NamespaceOption {
         network: NamespaceMode::Node.into(),
-        pid: NamespaceMode::Container.into(),
+        pid: if shared { NamespaceMode::Pod } else { NamespaceMode::Container }.into(),
         ipc: NamespaceMode::Pod.into(),
         ..NamespaceOption::default()
     }

@@ -104,6 +104,7 @@ strict! {
         dns_policy: Option<String>,
         host_network: bool,
         restart_policy: Option<String>,
+        share_process_namespace: bool,
         termination_grace_period_seconds: Option<u32>,
         security_context: PodSecurity,
         init_containers: Vec<Container>,

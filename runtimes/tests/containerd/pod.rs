@@ -48,7 +48,7 @@ impl Node {
         for volume in &spec.volumes {
             self.volume(&folder, volume, spec.security_context.fs_group);
         }
-        let config = kubelet::sandbox(&name, &folder.join("logs"), self.cgroup());
+        let config = kubelet::sandbox(&spec, &name, &folder.join("logs"), self.cgroup());
         let sandbox = self.cri().run_sandbox(&config).unwrap_or_else(|error| panic!("{error}"));
         Pod { node: self, spec, folder, config, sandbox, started: Cell::new(0) }
     }
@@ -120,6 +120,13 @@ impl Started<'_> {
         Output { code, stdout: self.log("stdout"), stderr: self.log("stderr") }
     }
 
+    /// What a kubelet does at the end of a pod: the stop signal, and after a while the one that
+    /// cannot be caught.
+    pub fn stop(&self) -> Output {
+        self.node.cri().stop(&self.id, 30);
+        self.wait()
+    }
+
     /// Waits until it has written this line.
     pub fn wait_for_line(&self, line: &str) {
         wait_for(line, || {
@@ -142,7 +149,7 @@ impl Started<'_> {
     /// The same of a server that ends here.
     pub fn held(self, program: &str) -> Output {
         let output = self.holds(program);
-        self.node.cri().kill(&self.id);
+        self.node.cri().stop(&self.id, 0);
         output
     }
 

@@ -2,7 +2,7 @@
 //! the container's /proc/1/status says.
 
 use super::has;
-use super::manifest::{Workload, load, of_readme, parse};
+use super::manifest::{Variable, Workload, load, of_readme, parse};
 use super::node::Node;
 use super::starts::with_and_without_groups;
 use crate::needs_containerd;
@@ -98,4 +98,30 @@ fn binds_port_80(manifest: &Workload, groups: &str) {
     // It answers, if only that the folder is not its own.
     let asked = server.exec(&["wget", "-O", "-", "127.0.0.1:80"]);
     assert!(asked.stderr.contains("server returned error: HTTP/1."), "{}", asked.stderr);
+}
+
+/// With PIDs of its own the shim is PID 1; with the pod's, the sandbox's first process is.
+#[test]
+fn a_stop_reaches_the_application_behind_the_shim_as_init() {
+    needs_containerd!();
+    let server = "trap 'echo told to stop; exit 3' TERM; echo parent $PPID; echo ready; \
+                  while :; do sleep 3600 & wait $!; done";
+    let node = Node::start();
+    for file in ["root-start.yaml", "non-root-image.yaml"] {
+        for shared in [false, true] {
+            let mut manifest = load(file);
+            manifest.spec.template.spec.share_process_namespace = shared;
+            let mut app = manifest.app();
+            app.args = ["sh", "-c", server].map(String::from).to_vec();
+            app.env.push(Variable { name: "CAPSHIM_INIT".into(), value: "1".into() });
+            let pod = node.pod(&manifest);
+            let started = pod.start(&app).expect("a start");
+            started.wait_for_line("ready");
+            let output = started.stop();
+            assert_eq!((output.code, output.stderr.as_str()), (3, ""), "{file}");
+            let (parent, rest) = output.stdout.split_once('\n').expect("lines");
+            assert_eq!(rest, "ready\ntold to stop\n", "{file}");
+            assert_eq!(parent == "parent 1", !shared, "{file}: {parent}");
+        }
+    }
 }

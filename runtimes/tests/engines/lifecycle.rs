@@ -51,6 +51,46 @@ fn behind_an_init_of_roots_a_stop_reaches_the_application_only_with_kill() {
 }
 
 #[test]
+fn a_stop_reaches_the_application_behind_the_shim_as_init() {
+    needs_engines!();
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        for (grant, image) in [(&GRANT[..], APP), (&GRANT_FILE, NON_ROOT)] {
+            // As PID 1, and behind one, which as root's needs KILL.
+            for init in [&[][..], &["--init", "--cap-add=KILL"]] {
+                let options = [grant, init, &["--env=CAPSHIM_INIT=1"]].concat();
+                let (code, printed) = stopped(&engine, &options, image);
+                assert_eq!(
+                    (code.as_str(), printed.as_str()),
+                    ("3", "ready\ntold to stop"),
+                    "{kind:?} {options:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn the_shim_as_init_is_pid_1_or_a_child_of_the_engines_init() {
+    needs_engines!();
+    // The application's parent, and that one's.
+    let parents = "echo $PPID $(awk '{ print $4 }' /proc/$PPID/stat)";
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        for (grant, image) in [(&GRANT[..], APP), (&GRANT_FILE, NON_ROOT)] {
+            let run = |init: &[&str]| {
+                let words =
+                    [&["run", "--rm", "--env=CAPSHIM_INIT=1"], grant, init, &[image, "sh", "-c", parents]];
+                engine.run(&words.concat()).stdout
+            };
+            assert_eq!(run(&[]), "1 0\n", "{kind:?} {image}");
+            let behind = run(&["--init", "--cap-add=KILL"]);
+            assert!(behind != "1 0\n" && behind.ends_with(" 1\n"), "{kind:?} {image}: {behind}");
+        }
+    }
+}
+
+#[test]
 fn the_exit_codes_come_through() {
     needs_engines!();
     for kind in ENGINES {
@@ -70,6 +110,10 @@ fn the_exit_codes_come_through() {
         ];
         for (found, expected) in codes {
             assert_eq!(found, expected, "{kind:?}");
+        }
+        for init in [&[][..], &["--init", "--cap-add=KILL"]] {
+            let as_init = |command| code(&[init, &["--env=CAPSHIM_INIT=1"]].concat(), &["sh", "-c", command]);
+            assert_eq!((as_init("exit 3"), as_init("kill -KILL $$")), (3, 137), "{kind:?} {init:?}");
         }
     }
 }
