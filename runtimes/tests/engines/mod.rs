@@ -4,6 +4,7 @@ mod builds;
 mod compose;
 mod engine;
 mod from;
+mod health;
 mod lifecycle;
 pub mod modes;
 mod options;
