@@ -204,6 +204,8 @@ fn a_loader_can_be_executed() {
             inside.into_iter().filter(|path| start.container.path(path).is_file()).collect();
         there.iter().fold(start, |start, path| start.with(|image| image.mode(path, 0o644)))
     };
+    closed().run().refuses_saying(126, "EACCES: Permission denied: it needs the loader /");
+    closed().run().refuses_saying(126, ", which cannot be executed");
     performs("exec::with_access 5", closed, &[Typed(&with_lock)]);
 }
 
