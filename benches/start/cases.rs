@@ -102,7 +102,8 @@ impl List<'_> {
         self.add(USER, "capshim", "@capshim");
         for (index, file) in beside.iter().enumerate() {
             self.folder.import(&format!("beside-{index}"), file);
-            self.add(USER, &format!("capshim: {}", file.display()), &format!("@beside-{index}"));
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            self.add(USER, &format!("capshim, {name}"), &format!("@beside-{index}"));
         }
         for count in [5, 20] {
             self.add(USER, &format!("capshim, {count} capabilities"), "@capshim").ask(&ASKED[..count]);
@@ -112,6 +113,9 @@ impl List<'_> {
         let case = self.add(USER, "capshim, non-root start", "@capable");
         case.start.uid = USER;
         case.start.granted = vec![Cap::CAP_IPC_LOCK];
+        let case = self.add(USER, "capshim, init mode", "@capshim");
+        case.environment.push(c_string("CAPSHIM_INIT=1".to_owned()));
+        case.stays = true;
         let setpriv = format!("setpriv --reuid=app --regid=app --init-groups {lock} --no-new-privs");
         self.add(USER, "setpriv", &setpriv);
         let capsh = "capsh --keep=1 --user=app --inh=cap_ipc_lock --addamb=cap_ipc_lock --no-new-privs";

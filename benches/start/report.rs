@@ -87,10 +87,7 @@ fn programs(cases: &[Case], measured: &[Measured]) {
 
 /// If the time is linear in something, a unit of it costs the same however many there are.
 fn growth(cases: &[Case], measured: &[Measured]) {
-    println!(
-        "\n| {:>8} {:30} | {:15} | {:>8} | {:>24} |",
-        "", "", "", "added µs", "µs for each 1000 of them"
-    );
+    println!("\n| {:>8} {:30} | {:15} | {:>8} | {:>24} |", "", "", "", "added µs", "µs for each of them");
     println!("|---|---|---:|---:|");
     for (index, case) in cases.iter().enumerate().filter(|(index, case)| *index != case.base) {
         let Part::Growth(what, amount) = case.part else { continue };

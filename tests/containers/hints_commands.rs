@@ -227,6 +227,8 @@ fn a_user_may_have_another_process() {
                       read up </tmp/up; exec /capshim /state";
         start.command(&["/bin/sh", "-c", script])
     };
+    let said = "EAGAIN: Try again: its user has as many processes as the limit allows";
+    limited().run().refuses_saying(126, said);
     performs("exec::explain 4", limited, &[Typed(&exactly(48_152, 48_152, "48152", "IPC_LOCK"))]);
 }
 
