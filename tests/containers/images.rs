@@ -15,11 +15,25 @@ fn lock() -> Container {
 fn an_image_from_scratch_will_do() {
     needs_containers!();
     // Not even /proc; and runc itself needs that, so it goes once the container runs.
-    let start = lock().capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"]);
-    let start = start.without_env("CAPSHIM_USER").env("CAPSHIM_USER", "1000:1000");
-    let start = start.without("/etc/passwd").without("/etc/group").without("/bin/sh").without("/bin/busybox");
-    let output = start.run(&["/launch", "--unmount", "/proc", "--", "/capshim", "/state"]);
-    output.is_exactly(1000, 1000, "1000", "IPC_LOCK");
+    let files = ["/etc/passwd", "/etc/group", "/bin/sh", "/bin/busybox"];
+    for (init, command) in [("0", "/state"), ("1", "/state"), ("0", "/nosuch"), ("1", "/nosuch")] {
+        let start = || {
+            let start = lock().capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"]);
+            let start = start.without_env("CAPSHIM_USER").env("CAPSHIM_USER", "1000:1000");
+            files.into_iter().fold(start.env("CAPSHIM_INIT", init), Container::without)
+        };
+        let launch = ["/launch", "--unmount", "/proc", "--", "/capshim"];
+        let run = start().run(&[&launch[..], &[command]].concat());
+        let check = start().run(&[&launch[..], &["--check", command]].concat());
+        check.foretells(&run);
+        assert!(
+            check.stdout.contains("\n  user namespace        unknown, /proc/self/uid_map cannot be read\n")
+        );
+        match command {
+            "/state" => _ = run.is_exactly(1000, 1000, "1000", "IPC_LOCK"),
+            _ => run.refuses_saying(127, "cannot execute /nosuch: ENOENT"),
+        }
+    }
 }
 
 #[test]
