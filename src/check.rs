@@ -83,6 +83,13 @@ fn in_children(
     print: impl Fn(&str) -> Result<(), Refusal>,
 ) -> Result<Ended, Refusal> {
     let plan = prepared.plan.clone();
+    if plan.init.is_some() {
+        let start = || init::rehearse_start(&plan.steps, blocked);
+        let ended = in_child(|| start().map_or_else(|refusal| refused(to, &refusal, &print), |()| 0))?;
+        if ended != Ended::Exited(0) {
+            return Ok(ended);
+        }
+    }
     let as_parent = || plan.init.as_ref().map_or(Ok(()), |init| init::rehearse(init, &plan.steps, blocked));
     // What the parent of init mode fails with counts where the child does not fail before it.
     let parent_fails = plan.init.is_some() && in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);

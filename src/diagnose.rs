@@ -111,8 +111,8 @@ fn non_root_lacking(lacking: CapSet, ungranted: CapSet, wanted: CapSet, start: &
     }
     // What is left (execve(2), capabilities(7)) is nothing that a manifest says.
     because(format!(
-        "{path} has them, but the kernel did not apply them: a process without privileges traces this one, or shares its working \
-         directory (CLONE_FS), or the kernel was booted with no_file_caps"
+        "{path} has them, but the kernel did not apply them, as where a process without privileges traces this one or shares its \
+         working directory (CLONE_FS), the mount is another user namespace's, or the kernel was booted with no_file_caps"
     ))
 }
 

@@ -78,7 +78,7 @@ fn unusable_loader(loader: Vec<u8>) -> Option<(CString, Errno)> {
     // A path ends before the first NUL byte.
     let loader = CString::new(loader).ok()?;
     let errno = executable(&loader).err()?;
-    Some((loader, if errno == Errno::ENOENT { errno } else { Errno::EACCES }))
+    Some((loader, if errno == Errno::EISDIR { Errno::EACCES } else { errno }))
 }
 
 /// A file that cannot be read may be anything.
@@ -196,14 +196,14 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
         }
         (Errno::ENOEXEC, script) => explain_format(&it, &last, script.is_some(), refusal),
         (Errno::EACCES, script) => match elf::loader(&last.path).and_then(unusable_loader) {
-            Some((loader, errno)) => {
+            Some((loader, Errno::EACCES)) => {
                 let cause = format!("{it} needs the loader {}, which cannot be executed", shown(loader.to_bytes()));
                 with_access(refusal(cause), &loader, errno)
             }
-            None if script.is_some() => {
+            _ if script.is_some() => {
                 with_access(refusal(format!("{it} cannot be executed")), &last.path, errno)
             }
-            None => Refusal::new(Exit::CannotExecute, call),
+            _ => Refusal::new(Exit::CannotExecute, call),
         },
         (Errno::ELOOP, Some(_)) => Refusal::new(Exit::CannotExecute, call).hint(format!(
             "scripts whose interpreters are scripts: name a program in the first line of {}",

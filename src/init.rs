@@ -161,10 +161,16 @@ impl Parent<'_> {
     }
 }
 
-/// What the parent does, and what comes before it, in a process that then ends (`check`).
+/// What comes before the fork, in a process that then ends (`check`).
+pub fn rehearse_start(steps: &[Step], blocked: Blocked) -> Result<(), Refusal> {
+    prepare(init_plan::split(steps).0, blocked).map(drop)
+}
+
+/// What the parent does, and what comes before it, likewise.
 pub fn rehearse(init: &InitPlan, steps: &[Step], blocked: Blocked) -> Result<(), Refusal> {
-    prepare(init_plan::split(steps).0, blocked)?;
-    hold_nothing(init).and_then(|()| serve::rehearse()).map_err(of_parent)
+    let (_, Means { go: (_, go), .. }) = prepare(init_plan::split(steps).0, blocked)?;
+    let closes = || sys::close_all_but(go.as_fd()).map_err(failed("close_range"));
+    hold_nothing(init).and_then(|()| serve::rehearse()).and_then(|()| closes()).map_err(of_parent)
 }
 
 fn of_parent(refusal: Refusal) -> Refusal {

@@ -8,7 +8,7 @@ use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
-use nix::unistd::{Pid, getpgid, getpgrp, setpgid, tcgetpgrp, tcsetpgrp};
+use nix::unistd::{Pid, getpgid, getpgrp, getsid, setpgid, tcgetpgrp, tcsetpgrp};
 
 use crate::error::{Note, Refusal};
 use crate::init::failed;
@@ -20,13 +20,13 @@ use crate::sys::{self, Changed, Ended, Signal};
 pub struct Child {
     pid: Pid,
     forward: Forward,
-    /// That a signal could not be forwarded.
-    warned: bool,
+    /// Why signals could not be forwarded, as far as that was said.
+    warned: Vec<Errno>,
 }
 
 impl Child {
     pub fn new(pid: c_int, forward: Forward) -> Child {
-        Child { pid: Pid::from_raw(pid), forward, warned: false }
+        Child { pid: Pid::from_raw(pid), forward, warned: Vec::new() }
     }
 
     /// Waits for its end, at which it has said why.
@@ -37,8 +37,7 @@ impl Child {
     /// Gives it a process group of its own, and the terminal's foreground if that is ours.
     pub fn stand_alone(&self) -> Result<(), Refusal> {
         setpgid(self.pid, self.pid).map_err(failed("setpgid"))?;
-        let is_ours = |stdin: &BorrowedFd| is_named(getpgrp()) && tcgetpgrp(stdin) == Ok(getpgrp());
-        match stdin().filter(is_ours) {
+        match own_terminal() {
             Some(stdin) => tcsetpgrp(stdin, self.pid).map_err(failed("ioctl(TIOCSPGRP)")),
             None => Ok(()),
         }
@@ -95,39 +94,42 @@ impl Child {
         if number == libc::SIGCONT {
             self.pass_terminal(Foreground::Own, self.group());
         }
-        let (to, result) = match self.forward {
-            Forward::Group => (self.whole(), sys::kill(self.whole(), number)),
-            // Where a filter forbids it or a queue is full, the signal is worth more than its data.
-            Forward::Process if signal.is_queued() => {
-                let plainly = |errno| match sys::kill(child, number) {
-                    // It has come, if not as often as it was sent.
-                    Ok(()) if errno == Errno::EAGAIN => Err(errno),
-                    result => result,
-                };
-                (child, signal.pass_on(child).or_else(plainly))
-            }
-            Forward::Process => (child, sys::kill(child, number)),
+        let (call, to, result) = match self.forward {
+            Forward::Group => ("kill", self.whole(), sys::kill(self.whole(), number)),
+            Forward::Process if signal.is_queued() => match signal.pass_on(child) {
+                // It comes all the same, if not as often as it was sent.
+                Err(errno @ Errno::EAGAIN) => {
+                    ("rt_sigqueueinfo", child, sys::kill(child, number).and(Err(errno)))
+                }
+                // Where a filter forbids that, the signal is worth more than its data.
+                Err(_) => ("kill", child, sys::kill(child, number)),
+                Ok(()) => return,
+            },
+            Forward::Process => ("kill", child, sys::kill(child, number)),
         };
-        if let (Err(errno), false) = (result, self.warned) {
-            self.warned = true;
-            let why = match errno {
-                Errno::EPERM => "the application has changed its user, and signals do not reach it",
-                Errno::EAGAIN => "the application's queue of signals is full, and some are lost",
-                _ => "a signal did not reach the application",
-            };
-            warn(Note::Warning(format!("kill({to}, {number}): {errno}: {why}; this is not said again")));
+        let Err(errno) = result else { return };
+        if self.warned.contains(&errno) {
+            return;
         }
+        self.warned.push(errno);
+        let why = match errno {
+            Errno::EPERM => "the application has changed its user, and signals do not reach it",
+            Errno::EAGAIN => "the application's queue of signals is full, and some are lost",
+            _ => "a signal did not reach the application",
+        };
+        warn(Note::Warning(format!("{call}({to}, {number}): {errno}: {why}; this is not said again")));
     }
 
     fn stopped(&self, signal: c_int) -> Result<(), Errno> {
         let mut managed = false;
-        match signals::on_stop(signal, self.foreground(), std::process::id() == 1) {
+        match signals::on_stop(signal, self.foreground(), is_lone()?) {
             OnStop::Leave => return Ok(()),
             OnStop::Continue => {}
             OnStop::Stop(signal) => {
                 self.pass_terminal(Foreground::Child, getpgrp());
-                // What is to continue this process may be there before the stop, which would take
-                // it out of the queue (signal(7)). After the stop it stays there.
+                // A stop takes what is to continue this process out of the queue (signal(7)): what is
+                // there already came after the stop that it is for. What comes in the moment between
+                // these calls is lost, but whoever has this for a job waits until it has stopped.
                 managed = sys::take_signal(libc::SIGCONT)?;
                 if !managed {
                     sys::stop_group(signal)?;
@@ -176,10 +178,26 @@ impl Child {
     }
 }
 
-/// The calls that have no child to be made for yet, in a process that then ends.
+/// The calls for a child that is not there, with which nothing changes: in a process that then ends.
 pub fn rehearse() -> Result<(), Refusal> {
     sys::may_wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
-    setpgid(Pid::from_raw(0), getpgrp()).map_err(failed("setpgid"))
+    setpgid(Pid::from_raw(0), getpgrp()).map_err(failed("setpgid"))?;
+    match own_terminal() {
+        Some(stdin) => tcsetpgrp(stdin, getpgrp()).map_err(failed("ioctl(TIOCSPGRP)")),
+        None => Ok(()),
+    }
+}
+
+/// Standard input, where it is the terminal whose foreground this process's group has.
+fn own_terminal() -> Option<BorrowedFd<'static>> {
+    stdin().filter(|stdin| is_named(getpgrp()) && tcgetpgrp(stdin) == Ok(getpgrp()))
+}
+
+/// Whether nobody has this process for a job. The group of its session's leader is orphaned: the
+/// leader's parent is outside of the session (setpgid(2)). All of another PID namespace are 0, the
+/// session's leader and the group.
+fn is_lone() -> Result<bool, Errno> {
+    Ok(std::process::id() == 1 || getsid(None)? == getpgrp())
 }
 
 /// Of another PID namespace, all process groups are 0.

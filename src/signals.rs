@@ -1,6 +1,6 @@
 //! What init mode makes of signals and of its child's changes.
 //!
-//! Pure; `init` does it.
+//! Pure; `serve` does it.
 #![forbid(unsafe_code)]
 
 use std::ffi::c_int;
@@ -41,15 +41,16 @@ pub enum OnStop {
 /// is another's business, unless the child had the terminal, which nobody could use then;
 /// editors stop themselves so after Ctrl-Z. Without a terminal there is no job control.
 ///
-/// The kernel does not stop PID 1 by these, and nobody could continue its child in its place.
-pub fn on_stop(signal: c_int, foreground: Foreground, is_pid_1: bool) -> OnStop {
+/// `lone` says that nobody has this process for a job: the kernel does not stop it by these, and
+/// nobody would continue its child in its place.
+pub fn on_stop(signal: c_int, foreground: Foreground, lone: bool) -> OnStop {
     let stop = match (signal, foreground) {
         (libc::SIGTTIN | libc::SIGTTOU, Foreground::Own) => return OnStop::Continue,
         (libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU, _) => signal,
         (libc::SIGSTOP, Foreground::Child) => libc::SIGTSTP,
         _ => return OnStop::Leave,
     };
-    match (is_pid_1, foreground) {
+    match (lone, foreground) {
         (true, _) => OnStop::Continue,
         (false, Foreground::NoTerminal) => OnStop::Leave,
         (false, _) => OnStop::Stop(stop),
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn as_pid_1_it_continues_what_job_control_stopped() {
+    fn where_nobody_has_it_for_a_job_it_continues_what_job_control_stopped() {
         for foreground in ALL {
             for signal in [SIGTSTP, SIGTTIN, SIGTTOU] {
                 assert_eq!(on_stop(signal, foreground, true), OnStop::Continue);

@@ -39,10 +39,11 @@ macro_rules! c_main {
             $run(&args, &environment, blocked)
         }
 
-        /// The unwinder's function by which a panic walks the stack, in scripts/build-static's
-        /// binaries: those have no unwind tables, so there is nothing to walk. With it all of
-        /// std's reader of debug information drops out, which would open files where the
-        /// environment has RUST_BACKTRACE, and is a third of the binary.
+        /// The unwinder's function by which a panic walks the stack, where scripts/build-static
+        /// links with the toolchain's own standard library: there is nothing to walk, as this
+        /// program's code has no unwind tables there. With it all of std's reader of debug
+        /// information drops out, which would open files where the environment has
+        /// RUST_BACKTRACE, and is a third of the binary.
         #[cfg(no_stack_trace)]
         #[unsafe(no_mangle)]
         extern "C" fn _Unwind_Backtrace(
@@ -693,8 +694,8 @@ pub fn kill(process: c_int, signal: c_int) -> Result<()> {
     checked(unsafe { libc::syscall(libc::SYS_kill, process, signal) }).map(drop)
 }
 
-/// Stops this process and its process group by this signal, which is blocked here, until SIGCONT.
-/// In an orphaned process group, and as PID 1, nothing happens (signal(7), setpgid(2)).
+/// Stops this process, and those of its process group that it may signal, by this signal, which is
+/// blocked here, until SIGCONT. In an orphaned process group nothing happens (setpgid(2)).
 pub fn stop_group(signal: c_int) -> Result<()> {
     kill(0, signal)?;
     sigprocmask(libc::SIG_UNBLOCK, bit(signal))?;

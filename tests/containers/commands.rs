@@ -201,6 +201,23 @@ fn a_32_bit_program_without_its_loader_is_explained_too() {
 }
 
 #[test]
+fn a_loader_whose_path_leads_nowhere_is_foretold() {
+    needs_containers!();
+    // A header, and one program header that names the loader.
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(120, 0);
+    let machine = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+    for (at, value) in [(16, 2), (18, machine), (20, 1), (32, 64), (52, 64), (54, 56), (56, 1), (64, 3)] {
+        program[at] = value;
+    }
+    let loader = b"/etc/passwd/loader\0";
+    (program[72], program[96]) = (120, loader.len() as u8);
+    program.extend_from_slice(loader);
+    let image = app().file("/program", program).mode("/program", 0o755);
+    image.shim(&["/program"]).refuses(126, "capshim: execve(/program): ENOTDIR: Not a directory\n");
+}
+
+#[test]
 fn a_noexec_mount_is_named() {
     needs_containers!();
     let image = app().copy("/state", "/shared/state").bind("/shared", "/noexec", &["noexec"]);

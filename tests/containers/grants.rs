@@ -104,8 +104,9 @@ fn file_capabilities_that_the_kernel_did_not_apply_for_a_reason_of_its_own() {
     let start = user().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
     start.run(&["/launch", "--share-folder", "--", "/capshim", "/state"]).refuses(
         77,
-        "capshim: in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them: a process \
-         without privileges traces this one, or shares its working directory (CLONE_FS), or the kernel was booted with no_file_caps\n",
+        "capshim: in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them, as where a \
+         process without privileges traces this one or shares its working directory (CLONE_FS), the mount is another user namespace's, \
+         or the kernel was booted with no_file_caps\n",
     );
 }
 

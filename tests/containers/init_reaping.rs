@@ -1,10 +1,11 @@
 //! Init mode: orphans leave nothing behind, and waiting costs nothing.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::container::find;
 use crate::init::{behind_inits, lock};
-use crate::live::{Live, children, eventually, status};
+use crate::live::{Live, children, eventually, kill, status};
 use crate::needs_containers;
 
 #[test]
@@ -69,17 +70,18 @@ fn switches(process: i32) -> [String; 2] {
 #[test]
 fn an_idle_parent_does_not_wake_up() {
     needs_containers!();
-    let seconds = std::env::var("IDLE_SECONDS").unwrap_or("3".into());
-    let script = format!("echo up; read line; sleep {seconds}; echo slept; read line");
-    // What the runtime does at the start is over when the shell has read its line.
-    let mut live = lock().live(&["/capshim", "/bin/sh", "-c", &script]);
+    let seconds: u64 = std::env::var("IDLE_SECONDS").map_or(3, |text| text.parse().expect("seconds"));
+    let mut live = lock().live(&["/capshim", "/bin/sh", "-c", "echo up; read line"]);
     live.until("up\n");
-    let parent = live.pid();
+    let (parent, runc) = (live.pid(), live.runc());
     eventually("a waiting parent", || status(parent, "State") == "S (sleeping)");
+    // Go's runtime sends SIGURG to itself now and then, which runc passes on.
+    kill(runc, libc::SIGSTOP);
+    eventually("a runtime that is stopped", || status(runc, "State") == "T (stopped)");
     let before = switches(parent);
-    live.write("\n");
-    live.until("slept\n");
+    std::thread::sleep(Duration::from_secs(seconds));
     let after = switches(parent);
+    kill(runc, libc::SIGCONT);
     println!("in {seconds} s: {before:?}, then {after:?} wake-ups");
     assert_eq!(before, after);
     live.write("\n");

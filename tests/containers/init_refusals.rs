@@ -79,6 +79,10 @@ fn what_the_parents_life_rests_on_is_tried_before_the_application_runs() {
     ] {
         lock().no_new_privs().deny(call, libc::EPERM).shim(&["/state"]).refuses_saying(71, said);
     }
+    let said = "in the parent process: close_range: EINVAL";
+    lock().no_new_privs().deny("close_range", libc::EINVAL).shim(&["/state"]).refuses_saying(71, said);
+    // What comes before the fork is said before what the child finds.
+    lock().no_new_privs().deny("pipe2", libc::EPERM).shim(&["/nosuch"]).refuses_saying(71, "pipe2: EPERM");
     // A check is no run without it either.
     let denied = || lock().no_new_privs().deny("waitid", libc::EPERM);
     let run = denied().run(&["/capshim", "/state"]);
@@ -86,10 +90,12 @@ fn what_the_parents_life_rests_on_is_tried_before_the_application_runs() {
     let check = denied().run(&["/capshim", "--check", "/state"]);
     assert!(check.code == 71 && check.stdout.contains("waitid: EPERM"), "{}", check.stdout);
     // The terminal.
-    let start = lock().no_new_privs().deny_ioctl(libc::TIOCSPGRP, libc::EPERM);
-    let seen = start.on_terminal(&["/capshim", "/state"]);
-    assert!(seen.starts_with("capshim: in the parent process: ioctl(TIOCSPGRP): EPERM"), "{seen}");
-    assert_eq!(seen.lines().count(), 2, "{seen}");
+    let start = || lock().no_new_privs().deny_ioctl(libc::TIOCSPGRP, libc::EPERM);
+    let seen = start().on_terminal(&["/capshim", "/state"]);
+    let said = "in the parent process: ioctl(TIOCSPGRP): EPERM";
+    assert!(seen.starts_with(&format!("capshim: {said}")) && seen.lines().count() == 2, "{seen}");
+    let seen = start().env("NO_COLOR", "1").on_terminal(&["/capshim", "--check", "/state"]);
+    assert!(seen.contains(&format!("\n  cause: {said}")), "{seen}");
 }
 
 #[test]

@@ -222,7 +222,8 @@ fn an_application_in_pid_1_s_process_group_is_signalled_alone() {
 #[test]
 fn without_a_terminal_a_stop_and_a_continuation_lose_nothing() {
     needs_containers!();
-    let script = "/capshim /listen --default 20; exit $?";
+    // In a group of its own, it could be a job of the shell's.
+    let script = "/launch --own-group -- /capshim /listen --default 20; exit $?";
     let mut live = listening(lock(), &["/bin/sh", "-c", script]);
     let shim = shim_of(&live);
     let app = children(shim)[0];
@@ -238,6 +239,24 @@ fn without_a_terminal_a_stop_and_a_continuation_lose_nothing() {
     assert_eq!(next(&mut live, false), "listen: 18 from outside");
     kill(shim, libc::SIGUSR1);
     assert_eq!(next(&mut live, false), "listen: 10 from parent");
+}
+
+#[test]
+fn a_stop_that_nobody_could_end_is_none() {
+    needs_containers!();
+    // As without the shim: the kernel does not stop an orphaned process group by this signal.
+    for shim in ["", "/capshim "] {
+        let script = format!("{shim}/listen --default 20; exit $?");
+        let mut live = listening(lock(), &["/bin/sh", "-c", &script]);
+        let first = children(live.pid())[0];
+        let app = if shim.is_empty() { first } else { children(first)[0] };
+        kill(app, libc::SIGTSTP);
+        if !shim.is_empty() {
+            assert_eq!(next(&mut live, false), "listen: 18 from parent");
+        }
+        kill(app, libc::SIGUSR1);
+        assert_eq!(next(&mut live, false), "listen: 10 from outside");
+    }
 }
 
 #[test]
@@ -271,7 +290,7 @@ fn a_full_queue_is_one_warning() {
     }
     kill(children(live.pid())[0], libc::SIGKILL);
     let output = live.end();
-    let said = "capshim: warning: kill(PID, 34): EAGAIN: Try again: the application's queue of signals is \
+    let said = "capshim: warning: rt_sigqueueinfo(PID, 34): EAGAIN: Try again: the application's queue of signals is \
                 full, and some are lost; this is not said again\n";
     let pid = output.stderr.split(['(', ',']).nth(1).unwrap_or_default();
     assert_eq!((output.stderr.as_str(), output.code), (said.replace("PID", pid).as_str(), 137));

@@ -216,6 +216,23 @@ fn a_pipeline_stops_and_continues_as_without_a_parent() {
 }
 
 #[test]
+fn where_the_shell_is_in_another_pid_namespace_the_terminal_is_given_when_it_is_wanted() {
+    needs_containers!();
+    const JOB: &str = "/capshim /bin/sh -c 'read x; echo got $x'\nexit\n";
+    let granted = ["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"];
+    for user in ["app", "root"] {
+        let start = lock().capabilities(&granted).without_env("CAPSHIM_USER").env("CAPSHIM_USER", user);
+        let start = start.file("/job", JOB);
+        let mut live = shell_in(start);
+        live.write("/bin/busybox unshare -pf /bin/sh /job\n");
+        live.until("/job\n");
+        live.write("one\n");
+        live.until("got one\n");
+        live.until("# ");
+    }
+}
+
+#[test]
 fn a_job_in_the_background_that_may_not_write_stops_as_without_a_parent() {
     needs_containers!();
     for shim in ["", "/capshim "] {
