@@ -79,6 +79,7 @@ fn an_idle_parent_does_not_wake_up() {
     kill(runc, libc::SIGSTOP);
     eventually("a runtime that is stopped", || status(runc, "State") == "T (stopped)");
     let before = switches(parent);
+    // Waits for nothing: so long it is watched.
     std::thread::sleep(Duration::from_secs(seconds));
     let after = switches(parent);
     kill(runc, libc::SIGCONT);
