@@ -82,17 +82,22 @@ fn in_children(
     blocked: Blocked,
     print: impl Fn(&str) -> Result<(), Refusal>,
 ) -> Result<Ended, Refusal> {
+    sys::set_sigchld_ignored(false).map_err(init::failed("rt_sigaction(SIGCHLD)"))?;
     let plan = prepared.plan.clone();
-    if plan.init.is_some() {
-        let start = || init::rehearse_start(&plan.steps, blocked);
-        let ended = in_child(|| start().map_or_else(|refusal| refused(to, &refusal, &print), |()| 0))?;
-        if ended != Ended::Exited(0) {
-            return Ok(ended);
-        }
+    let Some(init) = &plan.init else {
+        return in_child(|| attempt(to, prepared, command, environment, false, &print));
+    };
+    // What comes before the fork fails before all else.
+    let started = in_child(|| match init::rehearse_start(&plan.steps, blocked) {
+        Ok(()) => 0,
+        Err(refusal) => refused(to, &refusal, &print),
+    })?;
+    if started != Ended::Exited(0) {
+        return Ok(started);
     }
-    let as_parent = || plan.init.as_ref().map_or(Ok(()), |init| init::rehearse(init, &plan.steps, blocked));
-    // What the parent of init mode fails with counts where the child does not fail before it.
-    let parent_fails = plan.init.is_some() && in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);
+    // What the parent fails with counts where the child does not fail before it.
+    let as_parent = || init::rehearse(init, &plan.steps, blocked);
+    let parent_fails = in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);
     let ended = in_child(|| attempt(to, prepared, command, environment, parent_fails, &print))?;
     if parent_fails && ended == Ended::Exited(0) {
         return in_child(|| as_parent().map_or_else(|refusal| refused(to, &refusal, &print), |()| 0));
@@ -102,7 +107,6 @@ fn in_children(
 
 /// Runs this in a child, to its end.
 fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended, Refusal> {
-    sys::set_sigchld_ignored(false).map_err(init::failed("rt_sigaction(SIGCHLD)"))?;
     let child = sys::start_child(run).map_err(diagnose::fork_failed)?;
     sys::wait_for(child).map_err(init::failed("waitid"))
 }

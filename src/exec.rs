@@ -60,11 +60,8 @@ pub fn foresee(found: &Found) -> Result<(), Refusal> {
         (None, Head::BadScript) => Errno::ENOEXEC,
         (None, Head::Other) if last.head.is_empty() && !is_empty(&last.path) => return Ok(()),
         (None, Head::Other) => match elf::machine(&last.head) {
-            Some(machine) if machine.runs_here() => match elf::loader(&last.path) {
-                Some(loader) => match unusable_loader(loader) {
-                    Some((_, errno)) => errno,
-                    None => return Ok(()),
-                },
+            Some(machine) if machine.runs_here() => match unusable_loader(&last.path) {
+                Some((_, errno)) => errno,
                 None => return Ok(()),
             },
             _ => Errno::ENOEXEC,
@@ -74,9 +71,9 @@ pub fn foresee(found: &Found) -> Result<(), Refusal> {
 }
 
 /// The loader that a program needs and that cannot be executed, and why.
-fn unusable_loader(loader: Vec<u8>) -> Option<(CString, Errno)> {
+fn unusable_loader(program: &CStr) -> Option<(CString, Errno)> {
     // A path ends before the first NUL byte.
-    let loader = CString::new(loader).ok()?;
+    let loader = CString::new(elf::loader(program)?).ok()?;
     let errno = executable(&loader).err()?;
     Some((loader, if errno == Errno::EISDIR { Errno::EACCES } else { errno }))
 }
@@ -195,7 +192,7 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
             }
         }
         (Errno::ENOEXEC, script) => explain_format(&it, &last, script.is_some(), refusal),
-        (Errno::EACCES, script) => match elf::loader(&last.path).and_then(unusable_loader) {
+        (Errno::EACCES, script) => match unusable_loader(&last.path) {
             Some((loader, Errno::EACCES)) => {
                 let cause = format!("{it} needs the loader {}, which cannot be executed", shown(loader.to_bytes()));
                 with_access(refusal(cause), &loader, errno)

@@ -149,10 +149,7 @@ impl Parent<'_> {
         let result = match result {
             Ok(()) => close(go).and_then(|()| child.serve(warn)),
             // `go` is closed after the child's end: at the end of the file it would speak, too.
-            Err(refusal) => {
-                child.give_up();
-                return Err(of_parent(refusal));
-            }
+            Err(refusal) => Err(refusal),
         };
         result.map_err(|refusal| {
             child.give_up();

@@ -186,9 +186,7 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
     let lost = found.effect.lost;
     let says = match &found.effect.caps {
         None => "none, ambient stays".to_owned(),
-        Some(caps) if caps.foreign => {
-            format!("{caps}; if it counts here, ambient is cleared")
-        }
+        Some(caps) if caps.foreign => format!("{caps}; if it counts here, ambient is cleared"),
         Some(caps) if lost.is_empty() => format!("{caps}; ambient is cleared"),
         Some(caps) => {
             format!("{caps}; ambient is cleared: the programs that it starts will not inherit {lost}")

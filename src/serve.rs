@@ -36,11 +36,7 @@ impl Child {
 
     /// Gives it a process group of its own, and the terminal's foreground if that is ours.
     pub fn stand_alone(&self) -> Result<(), Refusal> {
-        setpgid(self.pid, self.pid).map_err(failed("setpgid"))?;
-        match own_terminal() {
-            Some(stdin) => tcsetpgrp(stdin, self.pid).map_err(failed("ioctl(TIOCSPGRP)")),
-            None => Ok(()),
-        }
+        set_group(self.pid, self.pid)
     }
 
     /// Fails where the calls do that its life will rest on. Nothing is taken notice of by them.
@@ -181,16 +177,18 @@ impl Child {
 /// The calls for a child that is not there, with which nothing changes: in a process that then ends.
 pub fn rehearse() -> Result<(), Refusal> {
     sys::may_wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
-    setpgid(Pid::from_raw(0), getpgrp()).map_err(failed("setpgid"))?;
-    match own_terminal() {
-        Some(stdin) => tcsetpgrp(stdin, getpgrp()).map_err(failed("ioctl(TIOCSPGRP)")),
-        None => Ok(()),
-    }
+    set_group(Pid::from_raw(0), getpgrp())
 }
 
-/// Standard input, where it is the terminal whose foreground this process's group has.
-fn own_terminal() -> Option<BorrowedFd<'static>> {
-    stdin().filter(|stdin| is_named(getpgrp()) && tcgetpgrp(stdin) == Ok(getpgrp()))
+/// Puts a process into a group, and gives that the foreground of standard input, where it is a
+/// terminal whose foreground this process's group has.
+fn set_group(process: Pid, group: Pid) -> Result<(), Refusal> {
+    setpgid(process, group).map_err(failed("setpgid"))?;
+    let is_ours = |stdin: &BorrowedFd| is_named(getpgrp()) && tcgetpgrp(stdin) == Ok(getpgrp());
+    match stdin().filter(is_ours) {
+        Some(stdin) => tcsetpgrp(stdin, group).map_err(failed("ioctl(TIOCSPGRP)")),
+        None => Ok(()),
+    }
 }
 
 /// Whether nobody has this process for a job. The group of its session's leader is orphaned: the
