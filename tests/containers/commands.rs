@@ -1,6 +1,7 @@
 //! Finding and executing the command: 126, 127, and what is said.
 
 use crate::container::{Container, find};
+use crate::hints_commands::{ELSEWHERE, HERE, header};
 use crate::needs_containers;
 
 fn app() -> Container {
@@ -63,12 +64,8 @@ fn a_command_that_is_no_program() {
 #[test]
 fn a_program_for_another_architecture() {
     needs_containers!();
-    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
-    program.resize(64, 0);
-    let foreign: u8 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
-    (program[16], program[18]) = (2, foreign);
-    let name = if foreign == 62 { "x86_64" } else { "aarch64" };
-    app().file("/foreign", program).mode("/foreign", 0o755).shim(&["/foreign"]).refuses(
+    let name = if ELSEWHERE == 62 { "x86_64" } else { "aarch64" };
+    app().file("/foreign", header(ELSEWHERE)).mode("/foreign", 0o755).shim(&["/foreign"]).refuses(
         126,
         &format!(
             "capshim: execve(/foreign): ENOEXEC: Exec format error: it is for another architecture ({name})\n\
@@ -204,10 +201,9 @@ fn a_32_bit_program_without_its_loader_is_explained_too() {
 fn a_loader_whose_path_leads_nowhere_is_foretold() {
     needs_containers!();
     // A header, and one program header that names the loader.
-    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    let mut program = header(HERE);
     program.resize(120, 0);
-    let machine = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
-    for (at, value) in [(16, 2), (18, machine), (20, 1), (32, 64), (52, 64), (54, 56), (56, 1), (64, 3)] {
+    for (at, value) in [(20, 1), (32, 64), (52, 64), (54, 56), (56, 1), (64, 3)] {
         program[at] = value;
     }
     let loader = b"/etc/passwd/loader\0";
@@ -257,11 +253,8 @@ fn a_device_is_no_program() {
 #[test]
 fn a_damaged_program_is_said_to_be_one() {
     needs_containers!();
-    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
-    program.resize(64, 0);
-    (program[16], program[18]) = (2, if cfg!(target_arch = "aarch64") { 183 } else { 62 });
     // Only exec itself finds that.
-    app().file("/damaged", program).mode("/damaged", 0o755).run(&["/capshim", "/damaged"]).refuses(
+    app().file("/damaged", header(HERE)).mode("/damaged", 0o755).run(&["/capshim", "/damaged"]).refuses(
         126,
         "capshim: execve(/damaged): ENOEXEC: Exec format error: it is a damaged program file\n\
          capshim: hint: put the whole program into the image: a copy or download may have been cut off\n",

@@ -287,18 +287,28 @@ impl Container {
 
     /// The same for one option of prctl(2).
     pub fn deny_prctl(self, option: i32, errno: i32) -> Container {
-        let argument = json!({ "index": 0, "value": option, "op": "SCMP_CMP_EQ" });
-        self.seccomp(
-            json!({ "names": ["prctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": [argument] }),
-        )
+        self.deny_where("prctl", (0, option.into()), errno)
     }
 
     /// The same for one request of ioctl(2).
-    pub fn deny_ioctl(self, request: u64, errno: i32) -> Container {
-        let argument = json!({ "index": 1, "value": request, "op": "SCMP_CMP_EQ" });
+    pub fn deny_ioctl(self, request: u32, errno: i32) -> Container {
+        self.deny_where("ioctl", (1, request.into()), errno)
+    }
+
+    /// Where this argument, counted from 0, has this value.
+    fn deny_where(self, call: &str, (index, value): (u32, i64), errno: i32) -> Container {
+        let argument = json!({ "index": index, "value": value, "op": "SCMP_CMP_EQ" });
         self.seccomp(
-            json!({ "names": ["ioctl"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": [argument] }),
+            json!({ "names": [call], "action": "SCMP_ACT_ERRNO", "errnoRet": errno, "args": [argument] }),
         )
+    }
+
+    /// A limit on a user's processes (RLIMIT_NPROC).
+    pub fn most_processes(self, most: u32) -> Container {
+        self.configured(|config| {
+            let limit = json!({ "type": "RLIMIT_NPROC", "hard": most, "soft": most });
+            config["process"]["rlimits"].as_array_mut().expect("limits").push(limit);
+        })
     }
 
     /// An option of prctl(2) that ends the process.

@@ -1,7 +1,10 @@
 //! Hints on the command: `exec`.
 
+use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::symlink;
+
+use capshim::elf;
 
 use crate::container::{Container, find};
 use crate::hints::{STATE, Start, Way::*, exactly, granted, performs, with_lock};
@@ -28,15 +31,15 @@ fn program(container: Container, path: &str, content: impl AsRef<[u8]>) -> Conta
 }
 
 /// The first 64 bytes of a program for this machine number (elf(5), e_machine).
-fn header(machine: u8) -> Vec<u8> {
+pub fn header(machine: u8) -> Vec<u8> {
     let mut program = b"\x7fELF\x02\x01\x01".to_vec();
     program.resize(64, 0);
     (program[16], program[18]) = (2, machine);
     program
 }
 
-const HERE: u8 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
-const ELSEWHERE: u8 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
+pub const HERE: u8 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
+pub const ELSEWHERE: u8 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
 
 #[test]
 fn a_command_is_named_so_that_it_is_found() {
@@ -188,21 +191,11 @@ fn a_script_has_an_interpreter() {
 fn a_loader_can_be_executed() {
     needs_containers!();
     let env = find("env").expect("env");
-    let loader = fs::canonicalize(if cfg!(target_arch = "aarch64") {
-        "/lib/ld-linux-aarch64.so.1"
-    } else {
-        "/lib64/ld-linux-x86-64.so.2"
-    });
-    let loader = loader.expect("a loader").to_str().expect("text").to_owned();
-    let command = ["/capshim", env.to_str().expect("text"), "/state"];
-    let start = || lock().with(|image| image.import_program(&env)).command(&command);
+    let program = CString::new(env.to_str().expect("text")).expect("a path");
+    let loader = String::from_utf8(elf::loader(&program).expect("a loader")).expect("text");
     let closed = || {
-        let start = start();
-        // Where the program's loader lies in the image, there is no link.
-        let inside = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", &loader];
-        let there: Vec<&str> =
-            inside.into_iter().filter(|path| start.container.path(path).is_file()).collect();
-        there.iter().fold(start, |start, path| start.with(|image| image.mode(path, 0o644)))
+        let image = lock().with(|image| image.import_program(&env).mode(&loader, 0o644));
+        image.command(&["/capshim", env.to_str().expect("text"), "/state"])
     };
     closed().run().refuses_saying(126, "EACCES: Permission denied: it needs the loader /");
     closed().run().refuses_saying(126, ", which cannot be executed");
@@ -216,12 +209,7 @@ fn a_user_may_have_another_process() {
     // that it is reached, so that a check does not tell.
     let limited = || {
         let start = granted().env("CAPSHIM_USER", "48152:48152").env("CAPSHIM_CAPS", "ipc_lock");
-        let start = start.with(|container| {
-            container.configured(|config| {
-                let limit = serde_json::json!({ "type": "RLIMIT_NPROC", "hard": 0, "soft": 0 });
-                config["process"]["rlimits"].as_array_mut().expect("limits").push(limit);
-            })
-        });
+        let start = start.with(|container| container.most_processes(0));
         // It counts where there is another process already.
         let script = "/bin/busybox mkfifo /tmp/up; /capshim /bin/sh -c 'echo up; kill -STOP $$' >/tmp/up & \
                       read up </tmp/up; exec /capshim /state";

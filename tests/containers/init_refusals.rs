@@ -90,7 +90,7 @@ fn what_the_parents_life_rests_on_is_tried_before_the_application_runs() {
     let check = denied().run(&["/capshim", "--check", "/state"]);
     assert!(check.code == 71 && check.stdout.contains("waitid: EPERM"), "{}", check.stdout);
     // The terminal.
-    let start = || lock().no_new_privs().deny_ioctl(libc::TIOCSPGRP, libc::EPERM);
+    let start = || lock().no_new_privs().deny_ioctl(libc::TIOCSPGRP as u32, libc::EPERM);
     let seen = start().on_terminal(&["/capshim", "/state"]);
     let said = "in the parent process: ioctl(TIOCSPGRP): EPERM";
     assert!(seen.starts_with(&format!("capshim: {said}")) && seen.lines().count() == 2, "{seen}");

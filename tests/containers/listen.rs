@@ -3,9 +3,9 @@
 //!     listen [--default SIGNAL]... [--join-parent] [--join GROUP] [--twin]
 //!
 //! All signals are taken but those left to their default. It may join its parent's process
-//! group, or another. A twin is a second process in the same process group that does the same. It shares no
-//! code with capshim, and asks the kernel and not libc, which keeps three real-time signals for
-//! itself.
+//! group, or another. A twin is a second process in the same process group that does the same.
+//! It shares no code with capshim, and asks the kernel and not libc, which keeps three real-time
+//! signals for itself.
 
 use std::io::Write;
 

@@ -4,8 +4,7 @@
 use super::has;
 use super::manifest::{Container, Workload, load};
 use super::node::Node;
-use super::status::in_words;
-use crate::container::Output;
+use super::status::described;
 use crate::needs_containerd;
 
 /// The application's container with another command behind the shim, if it has one.
@@ -18,11 +17,6 @@ fn running(manifest: &Workload, command: &[&str]) -> Container {
         other => panic!("{other:?}"),
     }
     app
-}
-
-fn described(output: Output) -> Output {
-    assert_eq!(output.code, 0, "{}", output.stderr);
-    Output { stdout: in_words(&output.stdout), ..output }
 }
 
 #[test]

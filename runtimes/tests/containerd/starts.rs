@@ -5,9 +5,8 @@ use super::has;
 use super::manifest::{Container, Workload, load};
 use super::node::Node;
 use super::schema::files;
-use super::status::in_words;
+use super::status::described;
 use super::termination_message;
-use crate::container::Output;
 use crate::needs_containerd;
 
 /// A manifest as written, and with the groups that a volume needs. The second word of each is
@@ -36,8 +35,7 @@ fn every_container_is_filtered_and_cannot_gain_privileges() {
             }
             container.command = ["cat", "/proc/self/status"].map(String::from).to_vec();
             container.args.clear();
-            let output = pod.run(&container).expect("a start");
-            let output = Output { stdout: in_words(&output.stdout), ..output };
+            let output = described(pod.run(&container).expect("a start"));
             // deployment.yaml is what was there before the component.
             let escalates = if file.contains('/') { "off" } else { "on" };
             has(&output, &[("seccomp", "on"), ("no_new_privs", escalates)]);

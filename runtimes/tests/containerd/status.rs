@@ -2,6 +2,15 @@
 
 use caps::Capability;
 
+use crate::container::Output;
+
+/// What a container that printed its own status left behind, in these words.
+#[track_caller]
+pub fn described(output: Output) -> Output {
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    Output { stdout: in_words(&output.stdout), ..output }
+}
+
 pub fn in_words(status: &str) -> String {
     let field = |name: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(":"));
