@@ -6,10 +6,17 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, BufRead};
+use std::fmt;
+use std::io::{self, BufRead, Read};
 
 use crate::config::Config;
-use crate::identity::{Gid, GroupPolicy, Id, Ref, Uid, UserSpec, decimal, parse_id};
+use crate::identity::{Gid, Id, Inherited, Ref, Uid, UserSpec, decimal, parse_id};
+
+/// The longest line that is read, in bytes. A group's line has all its members.
+pub const LONGEST_LINE: u64 = 1 << 20;
+
+/// The longest file that is read, in bytes.
+pub const LONGEST_FILE: u64 = 64 << 20;
 
 /// One user's entry in /etc/passwd. Names and paths are bytes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +42,54 @@ pub struct Accounts {
     roots: BTreeSet<Vec<u8>>,
     /// The groups that a runtime may have given to root, from either file.
     of_root: BTreeSet<Gid>,
+    /// The groups that have any member at all.
+    with_members: BTreeSet<Gid>,
+    /// Why a file does not tell what the runtime gave to root.
+    pub doubts: Doubts,
+}
+
+/// A doubt about each of the two files, if there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Doubts {
+    pub passwd: Option<Doubt>,
+    pub group: Option<Doubt>,
+}
+
+impl Doubts {
+    pub fn by_file(self) -> impl Iterator<Item = (&'static str, Doubt)> {
+        let doubts = [("/etc/group", self.group), ("/etc/passwd", self.passwd)];
+        doubts.into_iter().filter_map(|(file, doubt)| Some((file, doubt?)))
+    }
+}
+
+/// Why a file may differ from the one that the runtime read before it started this container.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// The file, or a folder on the way to it, is a mount of its own.
+    Mounted,
+    NotRead,
+    /// The kernel has no openat2(2) and /proc is not there.
+    CannotTell,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Doubt::Mounted => "is a mount, and the runtime read the file beneath it",
+            Doubt::NotRead => "could not be read",
+            Doubt::CannotTell => "may be a mount, which neither openat2 nor /proc tells here",
+        })
+    }
+}
+
+/// Whether an inherited group is root's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// A runtime may have given it to root, and so to this process.
+    Roots,
+    /// The runtime added it for this container.
+    Added,
+    Unknown,
 }
 
 impl Accounts {
@@ -67,20 +122,26 @@ impl Accounts {
         Ok(accounts)
     }
 
+    /// The same without a file.
+    pub fn without_passwd() -> Accounts {
+        let doubts = Doubts { passwd: Some(Doubt::NotRead), group: None };
+        Accounts { roots: BTreeSet::from([b"root".to_vec()]), doubts, ..Accounts::default() }
+    }
+
     /// Reads /etc/group: the groups that the settings name, and who is a member of which.
-    pub fn groups(self, config: &Config, group: impl BufRead) -> io::Result<Accounts> {
-        let Accounts { roots, mut of_root, .. } = self;
-        let mut named: BTreeMap<String, Option<Gid>> =
-            names(config).map(|name| (name.to_owned(), None)).collect();
+    pub fn read_groups(&mut self, config: &Config, group: impl BufRead) -> io::Result<()> {
+        let Accounts { named, of_target, roots, of_root, with_members, .. } = self;
         let target = self.target.as_ref().map(|user| user.name.as_slice());
-        let mut of_target = Vec::new();
+        named.extend(names(config).map(|name| (name.to_owned(), None)));
         each_line(group, |line| {
-            let line_of_root = lenient_group(line);
-            of_root.extend(
-                line_of_root
-                    .filter(|(_, members)| members_of(members).any(|name| roots.contains(name)))
-                    .map(|(gid, _)| gid),
-            );
+            if let Some((gid, members)) = lenient_group(line) {
+                if members_of(members).any(|name| roots.contains(name)) {
+                    of_root.insert(gid);
+                }
+                if self.doubts.passwd.is_some() && members_of(members).any(|name| !name.is_empty()) {
+                    with_members.insert(gid);
+                }
+            }
             let Some((name, gid, members)) = parse_group(line) else { return };
             if let Some(place) = std::str::from_utf8(name).ok().and_then(|name| named.get_mut(name)) {
                 place.get_or_insert(gid);
@@ -89,18 +150,46 @@ impl Accounts {
             {
                 of_target.push(gid);
             }
-        })?;
-        Ok(Accounts { named, of_target, roots, of_root, ..self })
+        })
     }
 
     /// Whether /etc/group matters: where groups are chosen, or a setting names one.
-    pub fn need_groups(config: &Config, start: Uid) -> bool {
+    pub fn reads_groups(config: &Config, start: Uid) -> bool {
         start == Uid::ROOT || names(config).next().is_some()
     }
 
-    /// Whether a runtime may have given this group to root, and so to this process.
-    pub fn is_roots(&self, gid: Gid) -> bool {
-        gid == Gid::ROOT || self.of_root.contains(&gid)
+    /// Whether there is no start without /etc/passwd. A name needs it, and a bare uid, for its
+    /// group. A start as another user than root keeps its ids.
+    pub fn needs_passwd(config: &Config, start: Uid) -> bool {
+        let named = |spec: &UserSpec| matches!(spec.user, Ref::Name(_)) || spec.group.is_none();
+        start == Uid::ROOT && config.user.as_ref().is_some_and(|spec| !spec.is_root() && named(spec))
+    }
+
+    /// Whether there is no start without /etc/group. What is root's counts as unknown without it.
+    pub fn needs_group(&self, config: &Config, start: Uid) -> bool {
+        let is_name = |group: &Ref<Gid>| matches!(group, Ref::Name(_));
+        let user = config.user.as_ref().filter(|_| start == Uid::ROOT);
+        let names_one = user.is_some_and(|spec| spec.group.as_ref().is_some_and(is_name));
+        let is_member = user.is_some_and(|spec| spec.group.is_none() && !spec.is_root())
+            && config.groups.inherited == Inherited::Auto
+            && self.target.is_some();
+        config.groups.listed.iter().any(is_name) || names_one || is_member
+    }
+
+    /// Whether an inherited group is root's own, as far as the two files tell.
+    pub fn standing(&self, gid: Gid) -> Standing {
+        if gid == Gid::ROOT {
+            Standing::Roots
+        } else if self.doubts.group.is_some() {
+            Standing::Unknown
+        } else if self.of_root.contains(&gid) {
+            Standing::Roots
+        } else if self.with_members.contains(&gid) {
+            // Each member may be the name that the runtime knew root by.
+            Standing::Unknown
+        } else {
+            Standing::Added
+        }
     }
 
     /// The gid of a group that a setting names.
@@ -112,24 +201,27 @@ impl Accounts {
 /// The names of groups in the settings.
 fn names(config: &Config) -> impl Iterator<Item = &str> {
     let written = config.user.iter().filter_map(|spec| spec.group.as_ref());
-    let listed = match &config.groups {
-        GroupPolicy::List(list) => list.as_slice(),
-        _ => &[],
-    };
-    written.chain(listed).filter_map(|group| match group {
+    written.chain(&config.groups.listed).filter_map(|group| match group {
         Ref::Name(name) => Some(name.as_str()),
         Ref::Id(_) => None,
     })
 }
 
-/// Calls `see` with each line. One buffer, as long as the longest line.
-fn each_line(mut text: impl BufRead, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+/// Calls `see` with each line. One buffer, as long as the longest line. The file may have no end,
+/// so that too long a line is `InvalidData`, and too long a file `FileTooLarge`.
+fn each_line(text: impl BufRead, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut text = text.take(LONGEST_FILE + 1);
     let mut line = Vec::new();
-    while text.read_until(b'\n', &mut line)? > 0 {
-        see(line.strip_suffix(b"\n").unwrap_or(&line));
+    loop {
+        let read = text.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line)?;
+        match read as u64 {
+            0 => return Ok(()),
+            _ if text.limit() == 0 => return Err(io::ErrorKind::FileTooLarge.into()),
+            length if length > LONGEST_LINE => return Err(io::ErrorKind::InvalidData.into()),
+            _ => see(line.strip_suffix(b"\n").unwrap_or(&line)),
+        }
         line.clear();
     }
-    Ok(())
 }
 
 /// Comments, and the + and - lines of old network directories, are no entries.
@@ -257,8 +349,8 @@ mod tests {
             ..Config::parse(&[c"CAPSHIM_USER=app"]).unwrap()
         };
         let group: &[u8] = b"root:x:0:root\nwheel:x:10:root,app\nbad:x:abc:app\nweb:x:80:\nweb:x:81:\naudio:x:29:apple,app\ndisk:x:6:root,adm\n";
-        let accounts =
-            Accounts::users(Uid::ROOT, config.user.as_ref(), PASSWD).unwrap().groups(&config, group).unwrap();
+        let mut accounts = Accounts::users(Uid::ROOT, config.user.as_ref(), PASSWD).unwrap();
+        accounts.read_groups(&config, group).unwrap();
         assert_eq!(accounts.group("web"), Some(id(80)));
         assert_eq!(accounts.group("audio"), Some(id(29)));
         assert_eq!(accounts.group("nosuch"), None);
@@ -304,8 +396,8 @@ mod tests {
     fn what_a_runtime_may_read_as_roots_is_recognised_as_roots() {
         let config = Config::parse(&[c"CAPSHIM_USER=1000:1000"]).unwrap();
         let of_root = |passwd: &str, group: &str| {
-            let users = Accounts::users(Uid::ROOT, config.user.as_ref(), passwd.as_bytes()).unwrap();
-            let accounts = users.groups(&config, group.as_bytes()).unwrap();
+            let mut accounts = Accounts::users(Uid::ROOT, config.user.as_ref(), passwd.as_bytes()).unwrap();
+            accounts.read_groups(&config, group.as_bytes()).unwrap();
             accounts.of_root.iter().map(|gid| gid.raw()).collect::<Vec<_>>()
         };
         for group in [

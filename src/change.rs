@@ -3,14 +3,14 @@
 //! Pure.
 #![forbid(unsafe_code)]
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Standing};
 use crate::capset::{Cap, CapSet};
 use crate::config::{self, Config};
 use crate::credentials::{Credentials, Ids};
 use crate::diagnose;
 use crate::error::{Note, Refusal, shown};
 use crate::groups::{self, Groups};
-use crate::identity::{self, Gid, Id, Uid};
+use crate::identity::{self, Gid, Identity, Uid};
 
 /// What a switch from root to another user takes.
 pub const SWITCH: CapSet = CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
@@ -47,7 +47,7 @@ pub fn change(
     let switches = start.uid.effective != uid;
     let groups = groups::decide(config, start, accounts, gid, switches)?;
     // A root that asks for 65534 may have another group that only reads as that.
-    let uncertain_gid = start.uid.effective == Uid::ROOT && gid.raw() == identity::OVERFLOW_ID;
+    let uncertain_gid = start.uid.effective == Uid::ROOT && !start.is_certain(gid);
     let sets_gid = switches || start.gid != Ids::all(gid) || uncertain_gid;
     let sets_groups = groups.list != start.groups || groups.uncertain;
     Ok(Change { uid, gid, groups, switches, sets_gid, sets_groups })
@@ -67,9 +67,10 @@ fn who(
         }
         return Ok((start_uid, start_gid));
     };
-    let asked = identity::resolve(spec, accounts)?;
     if start_uid != Uid::ROOT {
-        if asked.uid != start_uid || asked.gid.is_some_and(|gid| gid != start_gid) {
+        let is_start =
+            |asked: Identity| asked.uid == start_uid && asked.gid.is_none_or(|gid| gid == start_gid);
+        if !identity::resolve(spec, accounts).is_ok_and(is_start) {
             notes.push(Note::Warning(format!(
                 "the runtime started this container as uid {start_uid} gid {start_gid}, which stands; {}={} is not used",
                 config::USER,
@@ -78,8 +79,9 @@ fn who(
         }
         return Ok((start_uid, start_gid));
     }
+    let asked = identity::resolve(spec, accounts)?;
     // The runtime's gid counts (runAsGroup), unless it is root's or may be an unmapped one.
-    let is_given = !accounts.is_roots(start_gid) && start_gid.raw() != identity::OVERFLOW_ID;
+    let is_given = accounts.standing(start_gid) == Standing::Added && start.is_mapped(start_gid);
     let given = is_given.then_some(start_gid);
     let gid = asked.gid.or(given).ok_or_else(|| identity::no_gid(spec))?;
     Ok((asked.uid, gid))

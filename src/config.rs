@@ -89,7 +89,7 @@ impl Config {
         Ok(Config {
             user: values.parsed(USER, UserSpec::from_str)?,
             caps: values.parsed(CAPS, Request::from_str)?.unwrap_or_default(),
-            groups: values.parsed(GROUPS, GroupPolicy::from_str)?.unwrap_or(GroupPolicy::Auto),
+            groups: values.parsed(GROUPS, GroupPolicy::from_str)?.unwrap_or(GroupPolicy::AUTO),
             no_new_privs: values.parsed(NO_NEW_PRIVS, boolean)?.unwrap_or(true),
             init: values.parsed(INIT, Init::from_str)?.unwrap_or(Init::Off),
             log: values.parsed(LOG, Log::from_str)?.unwrap_or(Log::Warn),
@@ -295,7 +295,7 @@ mod tests {
     fn defaults_are_the_documented_ones() {
         let config = parse(&["PATH=/bin", "CAPSHIM_USER=app"]).unwrap();
         assert_eq!(config.caps, Request::default());
-        assert_eq!(config.groups, GroupPolicy::Auto);
+        assert_eq!(config.groups, GroupPolicy::AUTO);
         assert!(config.no_new_privs);
         assert_eq!(config.init, Init::Off);
         assert_eq!(config.log, Log::Warn);

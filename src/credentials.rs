@@ -3,17 +3,20 @@
 //! It only reads. No decision rests on /proc, which need not be mounted.
 #![forbid(unsafe_code)]
 
+use std::ffi::CString;
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::sys::statvfs::FsFlags;
 
 use crate::capset::{Cap, CapSet};
 use crate::diagnose;
-use crate::error::Refusal;
+use crate::error::{Refusal, errno_of};
 use crate::file_caps::FileCaps;
-use crate::identity::{Gid, Id, Uid};
+use crate::identity::{Gid, Id, OVERFLOW_ID, Uid};
 use crate::sys;
 
 /// Real, effective and saved id (credentials(7)).
@@ -86,13 +89,37 @@ pub struct Credentials {
     pub bounding: Option<CapSet>,
     /// Read only where a message needs it.
     pub own_file: Option<OwnFile>,
+    /// What the gid 65534 stands for; read only where this process has it or asks for it.
+    pub overflow_gid: OverflowGid,
 }
 
 impl Credentials {
+    /// Whether this gid is a group of this user namespace and can be asked for.
+    pub fn is_mapped(&self, gid: Gid) -> bool {
+        gid.raw() != OVERFLOW_ID || self.overflow_gid != OverflowGid::Unknown
+    }
+
+    /// Whether this gid, read from the kernel, stands for no other one.
+    pub fn is_certain(&self, gid: Gid) -> bool {
+        gid.raw() != OVERFLOW_ID || self.overflow_gid == OverflowGid::Certain
+    }
+
     /// What this program's own file permits; nothing where it was not read.
     pub fn carried(&self) -> CapSet {
         self.own_file.as_ref().and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted)
     }
+}
+
+/// What 65534 stands for. Every group that the user namespace does not map reads as that, and it
+/// can be a group of its own (user_namespaces(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OverflowGid {
+    /// It is not mapped, or /proc does not tell.
+    Unknown,
+    /// It is a group here, but some others are not mapped and read the same.
+    Mapped,
+    /// Every group is mapped.
+    Certain,
 }
 
 /// What this program's own file carries. The path is the one it was executed by, so that
@@ -104,7 +131,7 @@ pub struct OwnFile {
     pub nosuid: bool,
 }
 
-/// Reads everything but the last two.
+/// Reads everything but the last three.
 pub fn read() -> Result<Credentials, Refusal> {
     let caps = sys::capget().map_err(failed("capget"))?;
     // All 64 bits are what the buffers held before the call: it did not fill them.
@@ -125,6 +152,7 @@ pub fn read() -> Result<Credentials, Refusal> {
         has_ambient,
         bounding: None,
         own_file: None,
+        overflow_gid: OverflowGid::Unknown,
     })
 }
 
@@ -143,6 +171,32 @@ pub fn denies_setgroups() -> bool {
     let mut text = String::new();
     let read = sys::open(c"/proc/self/setgroups").map(|mut file| file.read_to_string(&mut text));
     matches!(read, Ok(Ok(_))) && text.trim_end() == "deny"
+}
+
+/// Reads /proc/self/gid_map. Its lines are: first id inside, first id in the parent namespace, count.
+pub fn overflow_gid() -> OverflowGid {
+    let mut text = String::new();
+    let read = sys::open(c"/proc/self/gid_map").map(|mut file| file.read_to_string(&mut text));
+    let ranges = text.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
+        let mut next = || numbers.next()?.ok();
+        let (first, _, count) = (next()?, next()?, next()?);
+        Some(first..first.saturating_add(count))
+    });
+    match read {
+        Ok(Ok(_)) if ranges.clone().any(|range| range == (0..u32::MAX.into())) => OverflowGid::Certain,
+        Ok(Ok(_)) if ranges.clone().any(|range| range.contains(&OVERFLOW_ID.into())) => OverflowGid::Mapped,
+        _ => OverflowGid::Unknown,
+    }
+}
+
+/// Which mount an open file is on, as /proc/self/fdinfo has it (proc_pid_fdinfo(5)).
+pub fn mount_id(file: &File) -> Result<u64, Errno> {
+    let path = CString::new(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap_or_default();
+    let mut text = String::new();
+    sys::open(&path)?.read_to_string(&mut text).map_err(|error| errno_of(&error))?;
+    let id = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
+    id.and_then(|id| id.trim().parse().ok()).ok_or(Errno::ENOSYS)
 }
 
 /// Reads the bounding set, by asking for each capability until the kernel knows no more.

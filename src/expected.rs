@@ -56,7 +56,7 @@ fn compare<T: PartialEq>(found: &mut Vec<String>, what: &str, plan: &T, now: &T,
 mod tests {
     use super::*;
     use crate::capset::Cap;
-    use crate::credentials::Securebits;
+    use crate::credentials::{OverflowGid, Securebits};
     use crate::identity::Id;
 
     type Change = fn(&mut Credentials);
@@ -79,6 +79,7 @@ mod tests {
             has_ambient: true,
             bounding: Some(caps),
             own_file: None,
+            overflow_gid: OverflowGid::Unknown,
         };
         (expected, now)
     }

@@ -3,14 +3,16 @@
 //! Pure.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Standing};
 use crate::config::{self, Config};
 use crate::credentials::Credentials;
 use crate::cure;
 use crate::error::{Complaint, Exit, Refusal};
-use crate::identity::{self, Gid, GroupPolicy, Id, OVERFLOW_ID};
+use crate::identity::{self, Gid, Id, Inherited, OVERFLOW_ID};
+use crate::plan::listed;
 
 /// NGROUPS_MAX, setgroups(2).
 const MOST_GROUPS: usize = 65536;
@@ -65,49 +67,54 @@ pub fn decide(
     switches: bool,
 ) -> Result<Groups, Refusal> {
     let inherited = &start.groups;
-    let uncertain = inherited.iter().any(|gid| gid.raw() == OVERFLOW_ID);
-    let mut dropped = Vec::new();
-    let mut list = vec![gid];
-    match &config.groups {
-        GroupPolicy::Auto | GroupPolicy::Keep if !switches && gid == start.gid.effective => {
-            return Ok(Groups { list: inherited.clone(), dropped, uncertain: false });
-        }
-        GroupPolicy::Auto if !switches => {
-            let (unmapped, kept) = inherited.iter().partition::<Vec<Gid>, _>(|gid| gid.raw() == OVERFLOW_ID);
-            list.extend(kept);
-            dropped.extend(unmapped.into_iter().map(|gid| Dropped { gid, why: Why::MaybeUnmapped }));
-        }
-        GroupPolicy::Auto => {
-            if config.user.as_ref().is_some_and(|spec| spec.group.is_none()) {
-                list.extend(accounts.of_target.iter().filter(|group| **group != Gid::ROOT));
+    let listed = identity::resolve_groups(&config.groups, accounts)?;
+    let uncertain = !inherited.iter().all(|gid| start.is_certain(*gid));
+    if !switches && gid == start.gid.effective {
+        let stays = match config.groups.inherited {
+            Inherited::Drop => !uncertain && same_but(gid, &listed, inherited),
+            Inherited::Auto | Inherited::Keep => {
+                listed.iter().all(|group| inherited.contains(group) && start.is_certain(*group))
             }
-            list.sort_unstable();
-            let own = list.clone();
-            for &group in inherited.iter().filter(|group| own.binary_search(group).is_err()) {
-                match reason_to_drop(group, accounts) {
-                    Some(why) => dropped.push(Dropped { gid: group, why }),
-                    None => list.push(group),
+        };
+        if stays {
+            return Ok(Groups { list: inherited.clone(), dropped: Vec::new(), uncertain: false });
+        }
+    }
+    let mut own = listed;
+    own.push(gid);
+    if switches
+        && config.groups.inherited == Inherited::Auto
+        && config.user.as_ref().is_some_and(|spec| spec.group.is_none())
+    {
+        own.extend(accounts.of_target.iter().filter(|group| **group != Gid::ROOT));
+    }
+    own.sort_unstable();
+    own.dedup();
+    let others = || inherited.iter().copied().filter(|group| own.binary_search(group).is_err());
+    let mut dropped = Vec::new();
+    let mut list = own.clone();
+    match config.groups.inherited {
+        Inherited::Auto => {
+            let mut unknown = Vec::new();
+            for group in others() {
+                match judge(group, switches, start, accounts) {
+                    Judgement::Keep => list.push(group),
+                    Judgement::Drop(why) => dropped.push(Dropped { gid: group, why }),
+                    Judgement::Unknown => unknown.push(group),
                 }
             }
+            if !unknown.is_empty() {
+                list.extend(&unknown);
+                return Err(whose(&unknown, list, gid, config, accounts));
+            }
         }
-        GroupPolicy::Keep if uncertain => {
-            let complaint = Complaint::new(format!(
-                "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
-            ))
-            .hint(format!(
-                "list the groups that the application needs: {}",
-                cure::group_list(
-                    inherited.iter().copied().filter(|group| group.raw() != OVERFLOW_ID && *group != gid)
-                )
-            ));
-            return Err(Refusal::setting(config::GROUPS, b"keep", complaint));
+        Inherited::Keep if !others().all(|group| start.is_mapped(group)) => {
+            return Err(cannot_keep(others(), config));
         }
-        GroupPolicy::Keep => list.extend(inherited),
-        GroupPolicy::None => {}
-        GroupPolicy::List(groups) => list.extend(identity::resolve_groups(groups, accounts)?),
+        Inherited::Keep => list.extend(others()),
+        Inherited::Drop => {}
     }
     list.sort_unstable();
-    list.dedup();
     if list.len() > MOST_GROUPS {
         let cause = format!(
             "{} makes {} groups, more than the {MOST_GROUPS} that the kernel takes",
@@ -122,42 +129,83 @@ pub fn decide(
     Ok(Groups { list, dropped, uncertain })
 }
 
+/// Whether two lists have the same groups, the application's own gid aside.
+fn same_but(gid: Gid, one: &[Gid], other: &[Gid]) -> bool {
+    let others =
+        |list: &[Gid]| -> BTreeSet<Gid> { list.iter().copied().filter(|group| *group != gid).collect() };
+    others(one) == others(other)
+}
+
+/// What `auto` does with an inherited group.
+enum Judgement {
+    Keep,
+    Drop(Why),
+    Unknown,
+}
+
+/// Without a switch of user, root's own groups stay root's.
+fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -> Judgement {
+    if !start.is_mapped(group) {
+        return Judgement::Drop(Why::MaybeUnmapped);
+    }
+    match accounts.standing(group) {
+        _ if !switches => Judgement::Keep,
+        Standing::Roots if group == Gid::ROOT => Judgement::Drop(Why::Root),
+        Standing::Roots => Judgement::Drop(Why::GivenToRoot),
+        Standing::Added => Judgement::Keep,
+        Standing::Unknown => Judgement::Unknown,
+    }
+}
+
+/// Nobody can say which of these are root's own.
+fn whose(unknown: &[Gid], mut all: Vec<Gid>, gid: Gid, config: &Config, accounts: &Accounts) -> Refusal {
+    all.sort_unstable();
+    let why = accounts.doubts.by_file().next().map(|(file, doubt)| format!("{file} {doubt}"));
+    let complaint = Complaint::new(format!(
+        "cannot tell which inherited groups are root's: {}; unknown: {}",
+        why.unwrap_or_default(),
+        listed(unknown)
+    ))
+    .hint(format!(
+        "list the groups that the application needs, of these: {}; or pass none on: {}=none",
+        cure::group_list(all.into_iter().filter(|group| *group != gid)),
+        config::GROUPS
+    ));
+    Refusal::setting(config::GROUPS, config.groups.to_string().as_bytes(), complaint)
+}
+
+/// `keep` would write a group back that only reads as this one.
+fn cannot_keep(others: impl Iterator<Item = Gid>, config: &Config) -> Refusal {
+    let known = others.filter(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
+    let complaint = Complaint::new(format!(
+        "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
+    ))
+    .hint(format!("list the groups that the application needs: {}", cure::group_list(known)));
+    Refusal::setting(config::GROUPS, config.groups.to_string().as_bytes(), complaint)
+}
+
 /// Where a group of the application's comes from.
 pub fn origin(group: Gid, gid: Gid, switches: bool, config: &Config, accounts: &Accounts) -> &'static str {
-    let listed = || match &config.groups {
-        GroupPolicy::List(list) => {
-            identity::resolve_groups(list, accounts).is_ok_and(|list| list.contains(&group))
-        }
-        _ => false,
-    };
+    let listed =
+        || identity::resolve_groups(&config.groups, accounts).is_ok_and(|list| list.contains(&group));
     let names_no_group = config.user.as_ref().is_some_and(|spec| spec.group.is_none());
     if group == gid {
         "the application's gid"
     } else if listed() {
         "listed by CAPSHIM_GROUPS"
     } else if switches
-        && config.groups == GroupPolicy::Auto
+        && config.groups.inherited == Inherited::Auto
         && names_no_group
         && accounts.of_target.contains(&group)
     {
         "the user is its member in /etc/group"
     } else if switches {
-        "from the runtime (fsGroup, supplementalGroups, --group-add)"
+        match accounts.standing(group) {
+            Standing::Added => "from the runtime (fsGroup, supplementalGroups, --group-add)",
+            Standing::Roots => "root's own, kept",
+            Standing::Unknown => "inherited, perhaps root's own, kept",
+        }
     } else {
         "as the runtime gave it"
-    }
-}
-
-/// Why an inherited group is not passed on under `auto`. What is left is what the runtime
-/// added for this container (fsGroup, supplementalGroups, --group-add).
-fn reason_to_drop(group: Gid, accounts: &Accounts) -> Option<Why> {
-    if group == Gid::ROOT {
-        Some(Why::Root)
-    } else if group.raw() == OVERFLOW_ID {
-        Some(Why::MaybeUnmapped)
-    } else if accounts.is_roots(group) {
-        Some(Why::GivenToRoot)
-    } else {
-        None
     }
 }

@@ -166,45 +166,68 @@ impl fmt::Display for UserSpec {
 
 /// `CAPSHIM_GROUPS`: where the supplementary groups come from.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum GroupPolicy {
+pub struct GroupPolicy {
+    pub inherited: Inherited,
+    /// The groups that are written out.
+    pub listed: Vec<Ref<Gid>>,
+}
+
+/// What happens to the groups that the runtime gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Inherited {
+    /// Those that the runtime added for this container stay; root's own go.
     Auto,
     Keep,
-    None,
-    List(Vec<Ref<Gid>>),
+    Drop,
+}
+
+impl GroupPolicy {
+    /// The default.
+    pub const AUTO: GroupPolicy = GroupPolicy { inherited: Inherited::Auto, listed: Vec::new() };
 }
 
 impl FromStr for GroupPolicy {
     type Err = Complaint;
 
     fn from_str(text: &str) -> Result<GroupPolicy, Complaint> {
-        match text {
-            "auto" => return Ok(GroupPolicy::Auto),
-            "keep" => return Ok(GroupPolicy::Keep),
-            "none" => return Ok(GroupPolicy::None),
-            _ => {}
+        if text == "none" {
+            return Ok(GroupPolicy { inherited: Inherited::Drop, listed: Vec::new() });
         }
-        let mut list = Vec::new();
+        let mut policy = GroupPolicy { inherited: Inherited::Drop, listed: Vec::new() };
         for word in words::list(text)? {
-            if matches!(word, "auto" | "keep" | "none") {
-                return Err(Complaint::new(format!("has {word} in a list"))
-                    .hint("write auto, keep, none, or a list of groups"));
+            let inherited = match word {
+                "auto" => Inherited::Auto,
+                "keep" => Inherited::Keep,
+                "none" => {
+                    return Err(Complaint::new("has none in a list")
+                        .hint("write none alone; or leave none out of the list"));
+                }
+                _ => {
+                    policy.listed.push(Ref::parse(word)?);
+                    continue;
+                }
+            };
+            if policy.inherited != Inherited::Drop && policy.inherited != inherited {
+                return Err(Complaint::new("has both auto and keep").hint("write auto; or write keep"));
             }
-            list.push(Ref::parse(word)?);
+            policy.inherited = inherited;
         }
-        Ok(GroupPolicy::List(list))
+        Ok(policy)
     }
 }
 
+/// The text that parses to the same policy again.
 impl fmt::Display for GroupPolicy {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            GroupPolicy::Auto => f.write_str("auto"),
-            GroupPolicy::Keep => f.write_str("keep"),
-            GroupPolicy::None => f.write_str("none"),
-            GroupPolicy::List(list) => {
-                f.write_str(&list.iter().map(Ref::to_string).collect::<Vec<_>>().join(","))
-            }
-        }
+        let word = match self.inherited {
+            Inherited::Auto => Some("auto"),
+            Inherited::Keep => Some("keep"),
+            Inherited::Drop if self.listed.is_empty() => Some("none"),
+            Inherited::Drop => None,
+        };
+        let words: Vec<String> =
+            word.map(str::to_owned).into_iter().chain(self.listed.iter().map(Ref::to_string)).collect();
+        f.write_str(&words.join(","))
     }
 }
 
@@ -249,16 +272,14 @@ pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal
     Ok(Identity { uid, gid })
 }
 
-/// Looks the groups of a `CAPSHIM_GROUPS` list up.
-pub fn resolve_groups(list: &[Ref<Gid>], accounts: &Accounts) -> Result<Vec<Gid>, Refusal> {
+/// Looks up the groups that `CAPSHIM_GROUPS` writes out.
+pub fn resolve_groups(policy: &GroupPolicy, accounts: &Accounts) -> Result<Vec<Gid>, Refusal> {
     let find = |group: &Ref<Gid>| match group {
         Ref::Id(gid) => Ok(*gid),
-        Ref::Name(name) => named_group(name, accounts).map_err(|complaint| {
-            let value = GroupPolicy::List(list.to_vec()).to_string();
-            Refusal::setting(config::GROUPS, value.as_bytes(), complaint)
-        }),
+        Ref::Name(name) => named_group(name, accounts)
+            .map_err(|complaint| Refusal::setting(config::GROUPS, policy.to_string().as_bytes(), complaint)),
     };
-    list.iter().map(find).collect()
+    policy.listed.iter().map(find).collect()
 }
 
 /// As for users, only root's own name may stand for 0.
@@ -330,9 +351,19 @@ mod tests {
 
     #[test]
     fn groups_are_a_word_or_a_list() {
-        assert_eq!("auto".parse(), Ok(GroupPolicy::Auto));
-        assert_eq!("10, audio 3000".parse::<GroupPolicy>().unwrap().to_string(), "10,audio,3000");
-        for text in ["", " ", "10,", ",10", "10,,11", "auto,10", "10 none", "-1", "4294967295", "a\tb"] {
+        assert_eq!("auto".parse(), Ok(GroupPolicy::AUTO));
+        for (text, printed) in [
+            ("none", "none"),
+            ("10, audio 3000", "10,audio,3000"),
+            ("auto,dialout", "auto,dialout"),
+            ("998 keep", "keep,998"),
+            ("auto,auto", "auto"),
+        ] {
+            let policy: GroupPolicy = text.parse().unwrap();
+            assert_eq!(policy.to_string(), printed);
+            assert_eq!(printed.parse(), Ok(policy));
+        }
+        for text in ["", " ", "10,", ",10", "10,,11", "auto,keep", "10 none", "-1", "4294967295", "a\tb"] {
             assert!(text.parse::<GroupPolicy>().is_err(), "{text:?} was accepted");
         }
     }

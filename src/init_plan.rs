@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::accounts::Accounts;
     use crate::config::Config;
-    use crate::credentials::{Ids, Securebits};
+    use crate::credentials::{Ids, OverflowGid, Securebits};
     use crate::identity::{Gid, Id, Uid};
     use crate::plan::{Plan, plan};
 
@@ -114,6 +114,7 @@ mod tests {
             has_ambient: true,
             bounding: Some(granted),
             own_file: None,
+            overflow_gid: OverflowGid::Unknown,
         };
         let config = Config::parse(&[user, c"CAPSHIM_CAPS=ipc_lock", c"CAPSHIM_INIT=1"]).unwrap();
         plan(&config, &start, &Accounts::default()).unwrap()

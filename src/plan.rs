@@ -321,7 +321,7 @@ fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::credentials::Ids;
+    use crate::credentials::{Ids, OverflowGid};
     use crate::identity::Id;
 
     #[test]
@@ -339,12 +339,14 @@ mod tests {
             has_ambient: true,
             bounding: None,
             own_file: None,
+            overflow_gid: OverflowGid::Unknown,
         };
         // U+009B begins a terminal's control sequence.
         let user = format!("1001:{}", "\u{9b}".repeat(1000));
         let config = Config { user: user.parse().ok(), ..Config::parse(&[c"CAPSHIM_CAPS=none"]).unwrap() };
         let group = format!("{}:x:5:\n", "\u{9b}".repeat(1000));
-        let accounts = Accounts::default().groups(&config, group.as_bytes()).unwrap();
+        let mut accounts = Accounts::default();
+        accounts.read_groups(&config, group.as_bytes()).unwrap();
         let notes = plan(&config, &start, &accounts).unwrap().notes;
         let warning = notes[0].to_string();
         assert!(warning.is_ascii() && warning.len() < 1000, "{warning}");

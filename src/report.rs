@@ -15,7 +15,7 @@ use crate::error::{Note, Refusal, shown};
 use crate::exec::Found;
 use crate::expected::Expected;
 use crate::groups;
-use crate::identity::Gid;
+use crate::identity::{Gid, Inherited};
 use crate::init_plan::{self, Forward};
 use crate::layout::{Layout, Paint};
 use crate::plan::{Plan, Step};
@@ -112,6 +112,11 @@ pub fn plan(to: &mut Layout, prepared: &Prepared) {
     match rows.count() {
         0 => {}
         more => to.row("and", format!("{more} more")),
+    }
+    if switches && config.groups.inherited == Inherited::Auto {
+        for (file, doubt) in accounts.doubts.by_file() {
+            to.row(file, format!("{doubt}: it does not tell what is root's"));
+        }
     }
     steps(to, plan);
 }

@@ -449,9 +449,33 @@ pub fn block_signals() -> Result<()> {
     .map(drop)
 }
 
-/// Opens a file for reading, with no wait for the other side of a FIFO (open(2)).
+/// For reading, with no wait for the other side of a FIFO (open(2)).
+const READ: c_int = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+
+/// Opens a file for reading (open(2)).
 pub fn open(path: &CStr) -> Result<File> {
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+    open_with(path, READ)
+}
+
+/// Opens a file or folder for neither reading nor writing (O_PATH, open(2)).
+pub fn open_path(path: &CStr) -> Result<File> {
+    open_with(path, libc::O_PATH | libc::O_CLOEXEC)
+}
+
+/// Opens a file for reading whose path, its symbolic links included, stays on the root's own
+/// mount: EXDEV where it leaves that (RESOLVE_NO_XDEV, openat2(2)).
+pub fn open_on_root_mount(path: &CStr) -> Result<File> {
+    // struct open_how: flags, mode, resolve.
+    let how: [u64; 3] = [READ as u64, 0, libc::RESOLVE_NO_XDEV];
+    // SAFETY: the string ends in NUL, and `how` is as long as is said.
+    let fd = checked(unsafe {
+        libc::syscall(libc::SYS_openat2, libc::AT_FDCWD, path.as_ptr(), how.as_ptr(), size_of_val(&how))
+    })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { File::from_raw_fd(fd as c_int) })
+}
+
+fn open_with(path: &CStr, flags: c_int) -> Result<File> {
     // SAFETY: the string ends in NUL.
     let fd = checked(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) })?;
     // SAFETY: the descriptor is new and nobody else's.

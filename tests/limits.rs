@@ -8,10 +8,10 @@ use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::io::{self, BufRead, Read};
 
-use capshim::accounts::Accounts;
+use capshim::accounts::{Accounts, LONGEST_LINE};
 use capshim::capset::CapSet;
 use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, Securebits};
+use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
 use capshim::environment::{self, Person};
 use capshim::error::Refusal;
 use capshim::exec;
@@ -127,24 +127,25 @@ fn parse(entries: &[&str]) -> Result<Config, Refusal> {
 /// Reads both files and checks that no byte was taken twice, and none of the groups left out.
 fn read(config: &Config, passwd: &[u8], group: &[u8]) -> Accounts {
     let [mut users, mut groups] = [passwd, group].map(|text| CountingReader { text, taken: 0 });
-    let accounts = Accounts::users(Uid::ROOT, config.user.as_ref(), &mut users).unwrap();
-    let accounts = accounts.groups(config, &mut groups).unwrap();
+    let mut accounts = Accounts::users(Uid::ROOT, config.user.as_ref(), &mut users).unwrap();
+    accounts.read_groups(config, &mut groups).unwrap();
     assert!(users.taken <= passwd.len());
     assert_eq!(groups.taken, group.len());
     accounts
 }
 
 #[test]
-fn a_passwd_of_one_line_of_50_megabytes() {
+fn a_line_of_almost_a_megabyte() {
     let config = parse(&["CAPSHIM_USER=app"]).unwrap();
+    let half = LONGEST_LINE as usize / 2 - 64;
     let long_home = |size: usize| [b"app:x:1000:1000::/", &b"h".repeat(size)[..], b":"].concat();
-    assert_linear(25 * MEGABYTE, 8, long_home, |passwd| {
+    assert_linear(half, 8, long_home, |passwd| {
         let accounts = read(&config, passwd, b"");
         assert_eq!(accounts.target.unwrap().home.len(), passwd.len() - b"app:x:1000:1000:::".len());
     });
     for byte in [&b"a"[..], b":", b"\0"] {
         assert_linear(
-            25 * MEGABYTE,
+            half,
             8,
             |size| byte.repeat(size),
             |passwd| {
@@ -154,13 +155,52 @@ fn a_passwd_of_one_line_of_50_megabytes() {
     }
     // In /etc/group all are members.
     assert_linear(
-        25 * MEGABYTE,
+        half,
         8,
         |size| [b"web:x:80:", &b"app,".repeat(size / 4)[..]].concat(),
         |group| {
             assert_eq!(read(&config, b"app:x:1000:1000", group).of_target.len(), 1);
         },
     );
+}
+
+#[test]
+fn a_line_or_a_file_without_end_is_given_up_within_bounds() {
+    let config = parse(&["CAPSHIM_USER=app"]).unwrap();
+    for (line, end) in
+        [(&b"\0"[..], io::ErrorKind::InvalidData), (b"x:x:1:1::/:\n", io::ErrorKind::FileTooLarge)]
+    {
+        let endless = || Endless { line, at: 0 };
+        let [peak, _] = cost(|| {
+            assert_eq!(Accounts::users(Uid::ROOT, config.user.as_ref(), endless()).unwrap_err().kind(), end);
+            assert_eq!(Accounts::default().read_groups(&config, endless()).unwrap_err().kind(), end);
+        });
+        assert!(peak < 4 * MEGABYTE, "{peak}");
+    }
+}
+
+/// The same line for ever.
+struct Endless<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl Read for Endless<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(buffer)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl BufRead for Endless<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        Ok(&self.line[self.at..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at = (self.at + amount) % self.line.len();
+    }
 }
 
 #[test]
@@ -291,5 +331,6 @@ fn start(groups: Vec<Gid>) -> Credentials {
         has_ambient: true,
         bounding: None,
         own_file: None,
+        overflow_gid: OverflowGid::Unknown,
     }
 }

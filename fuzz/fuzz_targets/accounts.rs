@@ -9,9 +9,9 @@ use std::collections::BTreeSet;
 use capshim::accounts::{Accounts, User};
 use capshim::capset::CapSet;
 use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, Securebits};
+use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
 use capshim::groups::{self, Groups};
-use capshim::identity::{self, Gid, GroupPolicy, Id, Ref, Uid, UserSpec};
+use capshim::identity::{self, Gid, GroupPolicy, Id, Inherited, Ref, Uid, UserSpec};
 use libfuzzer_sys::fuzz_target;
 
 const BETWEEN: &[u8] = b"\n----\n";
@@ -29,18 +29,18 @@ fuzz_target!(|data: &[u8]| {
     });
     let text = |part| std::str::from_utf8(part).ok();
     let Some(spec) = text(user).and_then(|text| text.parse::<UserSpec>().ok()) else { return };
-    let policy = text(groups).and_then(|text| text.parse().ok()).unwrap_or(GroupPolicy::Auto);
+    let policy = text(groups).and_then(|text| text.parse().ok()).unwrap_or(GroupPolicy::AUTO);
     let start = start();
     let config = Config {
         user: Some(spec.clone()),
         groups: policy,
         ..Config::parse(&[c"CAPSHIM_CAPS=none"]).expect("a setting")
     };
-    let Ok(accounts) =
-        Accounts::users(Uid::ROOT, Some(&spec), passwd).and_then(|found| found.groups(&config, rest))
-    else {
-        panic!("reading bytes cannot fail");
-    };
+    // Longer lines are refused.
+    let Ok(mut accounts) = Accounts::users(Uid::ROOT, Some(&spec), passwd) else { return };
+    if accounts.read_groups(&config, rest).is_err() {
+        return;
+    }
     if let Some(found) = &accounts.target {
         stands_in_a_line(found, passwd);
     }
@@ -72,7 +72,7 @@ fuzz_target!(|data: &[u8]| {
     for switches in [false, true] {
         if let Ok(decided) = groups::decide(&config, &start, &accounts, gid, switches) {
             groups_come_from_somewhere(&decided, &config, &start, &accounts, gid, switches);
-            if switches && config.groups == GroupPolicy::Auto {
+            if switches && config.groups == GroupPolicy::AUTO {
                 roots_groups_are_dropped(&decided.list, &accounts, gid, rest);
             }
         }
@@ -95,6 +95,7 @@ fn start() -> Credentials {
         has_ambient: true,
         bounding: None,
         own_file: None,
+        overflow_gid: OverflowGid::Unknown,
     }
 }
 
@@ -126,12 +127,9 @@ fn groups_come_from_somewhere(
 ) {
     assert!(decided.list.is_sorted());
     assert_eq!(decided.list.iter().collect::<BTreeSet<_>>().len(), decided.list.len());
-    let listed: &[Ref<Gid>] = match &config.groups {
-        GroupPolicy::List(list) => list,
-        _ => &[],
-    };
-    let stay = !switches && matches!(config.groups, GroupPolicy::Auto | GroupPolicy::Keep);
-    assert!(stay || decided.list.contains(&gid));
+    let GroupPolicy { inherited: policy, listed } = &config.groups;
+    let stays = !switches && decided.list == start.groups;
+    assert!(stays || decided.list.contains(&gid));
     let listed: Vec<Gid> = listed
         .iter()
         .filter_map(|group| match group {
@@ -141,15 +139,16 @@ fn groups_come_from_somewhere(
         .collect();
     for group in &decided.list {
         let inherited = start.groups.contains(group);
-        let allowed = match &config.groups {
-            _ if stay => inherited,
-            GroupPolicy::Auto => {
+        let allowed = match policy {
+            _ if stays => inherited,
+            _ if listed.contains(group) => true,
+            Inherited::Auto if !switches => inherited && group.raw() != identity::OVERFLOW_ID,
+            Inherited::Auto => {
                 let of_target = accounts.of_target.contains(group) && *group != Gid::ROOT;
                 of_target || (inherited && *group != Gid::ROOT && group.raw() != identity::OVERFLOW_ID)
             }
-            GroupPolicy::Keep => inherited,
-            GroupPolicy::None => false,
-            GroupPolicy::List(_) => listed.contains(group),
+            Inherited::Keep => inherited,
+            Inherited::Drop => false,
         };
         assert!(*group == gid || allowed, "{group} under {}", config.groups);
     }

@@ -18,11 +18,10 @@ fuzz_target!(|text: &str| {
     }
     if let Ok(policy) = text.parse::<GroupPolicy>() {
         assert_eq!(policy.to_string().parse::<GroupPolicy>().as_ref(), Ok(&policy));
-        if let GroupPolicy::List(list) = policy {
-            let words: Vec<&str> = text.split([',', ' ']).filter(|word| !word.is_empty()).collect();
-            assert_eq!(list.len(), words.len());
-            list.iter().zip(words).for_each(|(group, word): (&Ref<Gid>, &str)| as_written(group, word));
-        }
+        let words = text.split([',', ' ']).filter(|word| !matches!(*word, "" | "auto" | "keep" | "none"));
+        let words: Vec<&str> = words.collect();
+        assert_eq!(policy.listed.len(), words.len());
+        policy.listed.iter().zip(words).for_each(|(group, word)| as_written(group, word));
     }
 });
 

@@ -7,7 +7,7 @@ use std::fmt;
 use capshim::accounts::Accounts;
 use capshim::capset::CapSet;
 use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, Securebits};
+use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
 use capshim::identity::{Gid, Id, Uid};
 use capshim::plan::{self, Plan, listed};
 
@@ -58,7 +58,8 @@ impl Case {
         let environment: Vec<&CStr> = entries.iter().map(CString::as_c_str).collect();
         let config = Config::parse(&environment).expect("settings");
         let users = Accounts::users(start.uid.effective, config.user.as_ref(), PASSWD.as_bytes());
-        let accounts = users.and_then(|users| users.groups(&config, GROUP.as_bytes())).expect("accounts");
+        let mut accounts = users.expect("users");
+        accounts.read_groups(&config, GROUP.as_bytes()).expect("groups");
         plan::plan(&config, start, &accounts).expect("a plan")
     }
 
@@ -122,6 +123,7 @@ pub fn started(id: u32, granted: CapSet) -> Credentials {
         has_ambient: true,
         bounding: Some(granted),
         own_file: None,
+        overflow_gid: OverflowGid::Unknown,
     }
 }
 

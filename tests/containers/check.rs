@@ -1,7 +1,7 @@
 //! `--check`: what it reports. That its verdict is a run's is held by every test that starts
 //! capshim with `Container::shim`, and by the random proof.
 
-use crate::container::{Container, PASSWD, ROOTS_GROUPS};
+use crate::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
 use crate::needs_containers;
 
 /// The lines below a title.
@@ -148,11 +148,10 @@ fn each_group_is_there_with_its_origin() {
         (1000, "the application's gid"),
         (1001, member),
         (2000, runtime),
+        (65534, runtime),
         (0, "dropped, as root's"),
     ];
     expected.extend(ROOTS_GROUPS[1..].iter().map(|gid| (*gid, dropped)));
-    let last = (65534, "dropped, as it may stand for a group that this user namespace does not map");
-    expected.push(last);
     assert_eq!(
         lines.join(" ").split_whitespace().collect::<Vec<_>>(),
         rows(&expected).join(" ").split_whitespace().collect::<Vec<_>>()
@@ -167,6 +166,30 @@ fn each_group_is_there_with_its_origin() {
             (2000, "listed by CAPSHIM_GROUPS"),
             (6, "dropped, as CAPSHIM_GROUPS does not list it"),
         ])
+    );
+    let kept = check(app().groups(&[0, 6, 2000]).env("CAPSHIM_GROUPS", "keep,video"), &[]);
+    assert_eq!(
+        section(&kept, "groups of the application"),
+        rows(&[
+            (0, "root's own, kept"),
+            (6, "root's own, kept"),
+            (27, "listed by CAPSHIM_GROUPS"),
+            (1000, "the application's gid"),
+            (2000, "from the runtime (fsGroup, supplementalGroups, --group-add)"),
+        ])
+    );
+    let hidden =
+        app().file("/other", GROUP).bind("/other", "/etc/group", &[]).env("CAPSHIM_USER", "1000:1000");
+    let hidden = check(hidden.groups(&[0, 27]).env("CAPSHIM_GROUPS", "auto,27"), &[]);
+    assert_eq!(
+        section(&hidden, "groups of the application"),
+        [
+            "  27                    listed by CAPSHIM_GROUPS",
+            "  1000                  the application's gid",
+            "  0                     dropped, as root's",
+            "  /etc/group            is a mount, and the runtime read the file beneath it: it does not tell",
+            "                        what is root's",
+        ]
     );
     let stays = check(Container::user(1000, 1000).groups(&[0, 2000]).env("CAPSHIM_CAPS", "none"), &[]);
     let runtime = "as the runtime gave it";

@@ -1,6 +1,8 @@
 //! Supplementary groups: what the runtime added stays, what was root's goes.
 
-use crate::container::{Container, GROUP, ROOTS_GROUPS};
+use nix::libc;
+
+use crate::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
 use crate::needs_containers;
 
 /// As a pod with fsGroup 2000 and supplementalGroups [3000] on an Alpine-like image.
@@ -82,7 +84,8 @@ fn wrong_lists_are_refused() {
         ("", "is set but empty"),
         ("2000,", "has an empty part in its list"),
         ("2000,,3000", "has an empty part in its list"),
-        ("auto,2000", "has auto in a list"),
+        ("none,2000", "has none in a list"),
+        ("auto,keep", "has both auto and keep"),
         ("-1", "has '-1', which is neither an id nor a name"),
         ("4294967295", "has the id '4294967295'"),
         ("4294967296", "has the id '4294967296'"),
@@ -165,4 +168,167 @@ fn a_name_other_than_root_for_gid_0_is_refused() {
             ),
         );
     }
+}
+
+#[test]
+fn auto_and_keep_take_more_groups_beside_them() {
+    needs_containers!();
+    // 27 is root's on this image; --group-add video gives the same number.
+    has(pod("app").env("CAPSHIM_GROUPS", "auto,video"), 1000, "27, 29, 1000, 1001, 2000, 3000");
+    has(pod("1000:1000").env("CAPSHIM_GROUPS", "998 auto"), 1000, "998, 1000, 2000, 3000");
+    let few = || Container::root().groups(&[0, 2000]).env("CAPSHIM_USER", "app");
+    has(few().env("CAPSHIM_GROUPS", "keep 998"), 1000, "0, 998, 1000, 2000");
+    let names_none = few().env("CAPSHIM_GROUPS", "auto,nosuch").shim(&["/state"]);
+    names_none.refuses_saying(78, "CAPSHIM_GROUPS='auto,nosuch' names the group 'nosuch'");
+}
+
+#[test]
+fn without_a_switch_a_list_that_adds_nothing_is_no_change() {
+    needs_containers!();
+    let user = |groups: &[u32], value: &str| {
+        let container = Container::user(1000, 1000).groups(groups).env("CAPSHIM_CAPS", "none");
+        container.env("CAPSHIM_GROUPS", value).shim(&["/state"])
+    };
+    for (inherited, value, groups) in [
+        (&[][..], "none", "none"),
+        (&[], "1000", "none"),
+        (&[1000], "none", "1000"),
+        (&[2000], "2000,1000", "2000"),
+        (&[1000, 2000], "2000", "1000, 2000"),
+        (&[2000], "auto,2000", "2000"),
+        (&[1000, 2000], "keep,1000,2000", "1000, 2000"),
+    ] {
+        user(inherited, value).is_exactly(1000, 1000, groups, "none");
+    }
+    let needs = "changes the groups of a start as uid 1000, which needs SETGID";
+    for (inherited, value) in [(&[2000][..], "none"), (&[], "auto,2000"), (&[2000], "keep,3000")] {
+        user(inherited, value).refuses_saying(77, &format!("CAPSHIM_GROUPS='{value}' {needs}"));
+    }
+}
+
+/// As Debian's: root is a member of nothing.
+const DEBIAN: &str = "root:x:0:\ndisk:x:6:\nvideo:x:44:\nusers:x:100:\n";
+
+/// The ways in which /etc/group is another file than the runtime read.
+fn hidden() -> Vec<(&'static str, Container)> {
+    let image = || pod("1000:1000").file("/debian", DEBIAN).folder("/volume");
+    let linked = image().file("/volume/group", "").without("/etc/group");
+    std::os::unix::fs::symlink("/volume/group", linked.path("/etc/group")).expect("a link");
+    let folder = image().folder("/other").file("/other/group", DEBIAN).file("/other/passwd", PASSWD);
+    vec![
+        ("the file is a mount", image().bind("/debian", "/etc/group", &["ro"])),
+        ("the folder is a mount", folder.bind("/other", "/etc", &["ro"])),
+        ("the folder is an empty mount", image().bind("/volume", "/etc", &["ro"])),
+        ("a link leads to a mount", linked.bind("/volume", "/volume", &[])),
+    ]
+}
+
+#[test]
+fn where_another_file_hides_the_runtimes_nobody_can_tell_what_is_roots() {
+    needs_containers!();
+    let unknown = "1, 2, 3, 4, 6, 10, 11, 20, 26, 27, 2000, 3000";
+    let listed = unknown.replace(", ", ",");
+    for filtered in [None, Some(libc::ENOSYS), Some(libc::EPERM)] {
+        for (how, container) in hidden() {
+            let container = match filtered {
+                Some(errno) => container.deny("openat2", errno),
+                None => container,
+            };
+            println!("{how}, {filtered:?}");
+            container.shim(&["/state"]).refuses(
+                78,
+                &format!(
+                    "capshim: CAPSHIM_GROUPS='auto' cannot tell which inherited groups are root's: /etc/group is a mount, \
+                     and the runtime read the file beneath it; unknown: {unknown}\n\
+                     capshim: hint: list the groups that the application needs, of these: CAPSHIM_GROUPS={listed}; \
+                     or pass none on: CAPSHIM_GROUPS=none\n"
+                ),
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_explained_needs_no_file() {
+    needs_containers!();
+    for (setting, groups) in [
+        ("2000,3000", "1000, 2000, 3000"),
+        ("none", "1000"),
+        ("keep", "0, 1, 2, 3, 4, 6, 10, 11, 20, 26, 27, 1000, 2000, 3000"),
+        ("auto,1,2,3,4,6,10,11,20,26,27,2000,3000", "1, 2, 3, 4, 6, 10, 11, 20, 26, 27, 1000, 2000, 3000"),
+    ] {
+        for (how, container) in hidden() {
+            println!("{how}: {setting}");
+            has(container.env("CAPSHIM_GROUPS", setting), 1000, groups);
+        }
+    }
+    // Nothing but root's gid and the application's.
+    for (how, container) in hidden() {
+        println!("{how}");
+        has(container.groups(&[0, 1000]), 1000, "1000");
+    }
+}
+
+#[test]
+fn without_openat2_the_mounts_are_told_by_proc_and_without_both_by_nothing() {
+    needs_containers!();
+    has(pod("1000:1000").deny("openat2", libc::ENOSYS), 1000, "1000, 2000, 3000");
+    let no_file = || pod("1000:1000").without("/etc/group").groups(&[0, 6, 2000]);
+    has(no_file().deny("openat2", libc::ENOSYS), 1000, "6, 1000, 2000");
+    let launch = ["/launch", "--unmount", "/proc", "--", "/capshim", "/state"];
+    let without_proc = |container: Container| {
+        container.capabilities(&["SETGID", "SETUID", "SYS_ADMIN"]).env("CAPSHIM_GROUPS", "auto")
+    };
+    without_proc(pod("1000:1000")).run(&launch).is_exactly(1000, 1000, "1000, 2000, 3000", "none");
+    without_proc(pod("1000:1000").deny("openat2", libc::ENOSYS)).run(&launch).refuses_saying(
+        78,
+        "cannot tell which inherited groups are root's: /etc/group may be a mount, which neither openat2 nor /proc tells here; unknown: 1, ",
+    );
+}
+
+#[test]
+fn a_passwd_that_is_a_mount_leaves_roots_other_names_unknown() {
+    needs_containers!();
+    let image = || pod("1000:1000").file("/mounted", PASSWD).bind("/mounted", "/etc/passwd", &["ro"]);
+    // Every group that /etc/group gives to anybody has root among them, or nobody.
+    has(image(), 1000, "1000, 2000, 3000");
+    let another = format!("{GROUP}data:x:2000:admin\n");
+    image().file("/etc/group", another).shim(&["/state"]).refuses(
+        78,
+        "capshim: CAPSHIM_GROUPS='auto' cannot tell which inherited groups are root's: /etc/passwd is a mount, \
+         and the runtime read the file beneath it; unknown: 2000\n\
+         capshim: hint: list the groups that the application needs, of these: CAPSHIM_GROUPS=2000,3000; \
+         or pass none on: CAPSHIM_GROUPS=none\n",
+    );
+}
+
+#[test]
+fn a_bare_uid_does_not_take_a_gid_that_may_be_roots() {
+    needs_containers!();
+    let start = Container::user(0, 500).capabilities(&["SETGID", "SETUID"]).env("CAPSHIM_USER", "4242");
+    let hidden = start.file("/debian", DEBIAN).bind("/debian", "/etc/group", &["ro"]);
+    hidden
+        .shim(&["/state"])
+        .refuses_saying(78, "CAPSHIM_USER='4242' has no entry in /etc/passwd and no group");
+}
+
+#[test]
+fn group_65534_is_one_like_any_other_where_it_is_mapped() {
+    needs_containers!();
+    let nobody = || Container::user(0, 65534).capabilities(&["SETGID", "SETUID"]).groups(&[65534, 2000]);
+    let readable = |container: Container| {
+        container.file("/token", "secret").owned("/token", 0, 65534, 0o640).env("CAPSHIM_USER", "65534:65534")
+    };
+    let cat = ["/bin/sh", "-c", "/state; cat /token"];
+    let output = readable(nobody()).shim(&cat);
+    output.is_exactly(65534, 65534, "2000, 65534", "none");
+    assert!(output.stdout.ends_with("secret"), "{}", output.stdout);
+    // fsGroup: 65534 for another user, in the node's user namespace and in one of the pod's own.
+    for container in [pod("1000:1000"), pod("1000:1000").user_namespace(100_000, 65_536)] {
+        has(container.groups(&[0, 6, 65534]), 1000, "1000, 65534");
+    }
+    has(pod("1000:1000").groups(&[0, 65534]).env("CAPSHIM_GROUPS", "keep"), 1000, "0, 1000, 65534");
+    // runAsGroup: 65534.
+    let bare = Container::user(0, 65534).capabilities(&["SETGID", "SETUID"]).env("CAPSHIM_USER", "4242");
+    bare.shim(&["/state"]).is_exactly(4242, 65534, "65534", "none");
 }

@@ -95,22 +95,42 @@ fn the_account_files_can_be_read() {
     needs_containers!();
     let script = "rm /etc/passwd && mkdir /etc/passwd && exec /capshim /state";
     performs(
-        "prepare::accounts",
+        "prepare::not_read",
         || lock().command(&["/bin/sh", "-c", script]),
         &[ByHand("put a file at /etc/passwd", &[|start| start.command(&STATE)], &with_lock)],
     );
     let closed = || {
         let container = Container::user(1000, 1000).env("CAPSHIM_CAPS", "none").mode("/etc", 0o700);
-        Start::new(container, &STATE)
+        // A name is looked up, and here it changes nothing.
+        Start::new(container.groups(&[0]).env("CAPSHIM_GROUPS", "root"), &STATE)
     };
-    performs("prepare::open", closed, &[Typed(&exactly(1000, 1000, "none", "none"))]);
+    performs("prepare::not_opened", closed, &[Typed(&exactly(1000, 1000, "0", "none"))]);
     for file in ["/etc/passwd", "/etc/group"] {
         performs(
-            "prepare::open 2",
+            "prepare::not_opened 2",
             || lock().with(|image| image.owned(file, 1, 1, 0o600)),
             &[Typed(&with_lock)],
         );
     }
+    let script = "rm /etc/passwd && ln -s /dev/zero /etc/passwd && exec /capshim /state";
+    performs(
+        "prepare::unusable",
+        || lock().command(&["/bin/sh", "-c", script]),
+        &[
+            ByHand(
+                "put a file of the usual kind at /etc/passwd",
+                &[|start| start.command(&STATE)],
+                &with_lock,
+            ),
+            ByHand(
+                "write ids in place of names: CAPSHIM_USER=1000:1000",
+                &[|start| start.env("CAPSHIM_USER", "1000:1000")],
+                &|output| {
+                    output.holds(1000, 1000, "1000", "IPC_LOCK");
+                },
+            ),
+        ],
+    );
 }
 
 #[test]

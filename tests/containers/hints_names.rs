@@ -1,7 +1,7 @@
 //! Hints on users, groups and capabilities: `identity`, `groups`, `capset`, `words`.
 
 use crate::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
-use crate::hints::{GROUPS, Start, Way::*, as_app, exactly, granted, performs, with_lock};
+use crate::hints::{GROUPS, STATE, Start, Way::*, as_app, exactly, granted, performs, with_lock};
 use crate::needs_containers;
 
 fn app() -> Start {
@@ -141,21 +141,44 @@ fn a_group_is_there() {
 #[test]
 fn groups_are_a_word_or_a_list() {
     needs_containers!();
-    let runtime = || groups("auto,2000")().with(|container| container.groups(&ROOTS_GROUPS[..2]));
-    for (word, has) in [("auto", GROUPS), ("keep", "0, 1, 1000"), ("none", "1000"), ("2000", "1000, 2000")] {
-        // One word of the choice at a time.
-        let act: [fn(Start) -> Start; 1] = match word {
-            "auto" => [|start| start.env("CAPSHIM_GROUPS", "auto")],
-            "keep" => [|start| start.env("CAPSHIM_GROUPS", "keep")],
-            "none" => [|start| start.env("CAPSHIM_GROUPS", "none")],
-            _ => [|start| start.env("CAPSHIM_GROUPS", "2000")],
-        };
-        performs(
-            "identity::from_str 3",
-            runtime,
-            &[ByHand("write auto, keep, none, or a list of groups", &act, &exactly(1000, 1000, has, "none"))],
-        );
-    }
+    let runtime = |value| move || groups(value)().with(|container| container.groups(&ROOTS_GROUPS[..2]));
+    performs(
+        "identity::from_str 3",
+        runtime("none,2000"),
+        &[
+            ByHand(
+                "write none alone",
+                &[|start| start.env("CAPSHIM_GROUPS", "none")],
+                &exactly(1000, 1000, "1000", "none"),
+            ),
+            ByHand(
+                "leave none out of the list",
+                &[|start| start.env("CAPSHIM_GROUPS", "2000")],
+                &exactly(1000, 1000, "1000, 2000", "none"),
+            ),
+        ],
+    );
+    performs(
+        "identity::from_str 4",
+        runtime("auto,keep"),
+        &[
+            ByHand("write auto", &[|start| start.env("CAPSHIM_GROUPS", "auto")], &as_app),
+            ByHand(
+                "write keep",
+                &[|start| start.env("CAPSHIM_GROUPS", "keep")],
+                &exactly(1000, 1000, "0, 1, 1000", "none"),
+            ),
+        ],
+    );
+    let hidden = || {
+        let container = groups("auto")().container.groups(&[0, 6, 2000]).file("/other", "");
+        Start::new(container.env("CAPSHIM_USER", "1000:1000").bind("/other", "/etc/group", &[]), &STATE)
+    };
+    performs(
+        "groups::whose",
+        || hidden().env("CAPSHIM_USER", "1000:1000"),
+        &[Typed(&exactly(1000, 1000, "6, 1000, 2000", "none")), Typed(&exactly(1000, 1000, "1000", "none"))],
+    );
     let unmapped = |inherited: &'static str| {
         move || {
             let granted = ["SETFCAP", "SETGID", "SETUID", "SYS_ADMIN"];
@@ -166,14 +189,18 @@ fn groups_are_a_word_or_a_list() {
         }
     };
     // 4242 is not mapped and reads as 65534.
-    performs("groups::decide", unmapped("2000,4242"), &[Typed(&exactly(1000, 1000, "1000, 2000", "none"))]);
-    performs("groups::decide", unmapped("4242"), &[Typed(&exactly(1000, 1000, "1000", "none"))]);
+    performs(
+        "groups::cannot_keep",
+        unmapped("2000,4242"),
+        &[Typed(&exactly(1000, 1000, "1000, 2000", "none"))],
+    );
+    performs("groups::cannot_keep", unmapped("4242"), &[Typed(&exactly(1000, 1000, "1000", "none"))]);
     let many = || {
         let lines: String = (1..=70_000).map(|gid| format!("g{gid}:x:{gid}:app\n")).collect();
         app().with(|image| image.file("/etc/group", lines))
     };
     let first = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1000";
-    performs("groups::decide 2", many, &[Typed(&exactly(1000, 1000, first, "none"))]);
+    performs("groups::decide", many, &[Typed(&exactly(1000, 1000, first, "none"))]);
 }
 
 #[test]

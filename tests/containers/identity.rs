@@ -1,6 +1,6 @@
 //! Who the application is, for every way to write a user, and what is refused.
 
-use crate::container::{Container, GROUP, PASSWD};
+use crate::container::{Container, GROUP, Output, PASSWD};
 use crate::needs_containers;
 
 fn as_user(user: &str) -> Container {
@@ -162,9 +162,11 @@ fn a_bare_uid_without_an_entry_takes_the_runtimes_gid_unless_that_is_roots() {
     let run_as_group =
         |gid: u32| Container::user(0, gid).capabilities(&["SETGID", "SETUID"]).env("CAPSHIM_USER", "4242");
     becomes(run_as_group(500), 4242, 500, "500");
-    // 65534 may stand for a group that is not mapped.
+    // 65534 may stand for a group that is not mapped, which /proc tells.
+    let launch = ["/launch", "--unmount", "/proc", "--", "/capshim", "/state"];
     run_as_group(65534)
-        .shim(&["/state"])
+        .capabilities(&["SETGID", "SETUID", "SYS_ADMIN"])
+        .run(&launch)
         .refuses_saying(78, "CAPSHIM_USER='4242' has no entry in /etc/passwd and no group");
 }
 
@@ -193,24 +195,105 @@ fn a_large_passwd_is_read_to_its_last_line() {
         (10_000..110_000).map(|id| format!("user{id}:x:{id}:{id}::/home/user{id}:/bin/sh\n")).collect();
     becomes(as_user("user109999").file("/etc/passwd", &users), 109_999, 109_999, "109999");
     // runc cannot read a line this long, so it comes to its place when runc is done.
-    let comment = format!("big:x:1:1:{}:/:\nlast:x:7:8::/:\n", "x".repeat(5 << 20));
+    let comment = format!("big:x:1:1:{}:/:\nlast:x:7:8::/:\n", "x".repeat(1_000_000));
     let container = as_user("last").file("/etc/long", comment);
     let output = container.run(&["/bin/sh", "-c", "mv /etc/long /etc/passwd && exec /capshim /state"]);
     output.is_exactly(7, 8, "8", "none");
+}
+
+/// What a start does with another file in place of this one.
+fn replaced(container: Container, file: &str, by: &str) -> Output {
+    container.run(&["/bin/sh", "-c", &format!("rm {file} && {by} {file} && exec /capshim /state")])
+}
+
+#[test]
+fn a_file_without_end_is_given_up_and_named() {
+    needs_containers!();
+    let too_long = "has a line of more than 1048576 bytes";
+    for (by, why) in [
+        ("ln -s /dev/zero", "is no regular file"),
+        ("mkfifo", "is no regular file"),
+        ("truncate -s 20G", too_long),
+        ("awk 'BEGIN { s = sprintf(\"%10000s\", \"\"); while (n++ < 200) printf s }' >", too_long),
+        ("yes x:x:1:1::/: | head -c 70000000 >", "has more than 67108864 bytes"),
+    ] {
+        for (file, user) in [("/etc/passwd", "app"), ("/etc/group", "app:web")] {
+            replaced(as_user(user), file, by).refuses(
+                78,
+                &format!(
+                    "capshim: {file} {why}\n\
+                     capshim: hint: put a file of the usual kind at {file}; or write ids in place of names: \
+                     CAPSHIM_USER=1000:1000, and gids in CAPSHIM_GROUPS\n"
+                ),
+            );
+            let output = replaced(as_user("1000:1000"), file, by);
+            output.holds(1000, 1000, "1000", "none");
+            assert_eq!(
+                output.stderr,
+                format!("capshim: warning: {file} {why}; this start goes on without it\n")
+            );
+        }
+    }
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_not_taken_for_a_missing_one() {
     needs_containers!();
     let script = "rm /etc/passwd && mkdir /etc/passwd && exec /capshim /state";
-    let folder = as_user("1000:1000").run(&["/bin/sh", "-c", script]);
+    let folder = as_user("app").run(&["/bin/sh", "-c", script]);
     folder.refuses(
         71,
         "capshim: read(/etc/passwd): EISDIR: Is a directory\n\
          capshim: hint: put a file at /etc/passwd: a bind mount of one that is not there makes a folder\n",
     );
-    let unreadable = as_user("1000:1000").owned("/etc/group", 1, 1, 0o600);
+    let unreadable = as_user("app").owned("/etc/group", 1, 1, 0o600);
     unreadable.shim(&["/state"]).refuses(71, "capshim: open(/etc/group): EACCES: Permission denied\ncapshim: hint: let everyone read it, as usual: chmod 644 /etc/group\n");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_warning_where_nothing_of_it_is_needed() {
+    needs_containers!();
+    let loops = ("ln -s passwd", "open(/etc/passwd): ELOOP: Too many symbolic links encountered");
+    let folder = ("mkdir", "read(/etc/passwd): EISDIR: Is a directory");
+    for (by, cause) in [loops, folder] {
+        let warning = format!("capshim: warning: {cause}; this start goes on without it\n");
+        for user in ["1000:1000", "root", "0:1000"] {
+            let output = replaced(as_user(user), "/etc/passwd", by);
+            assert_eq!((output.code, output.stderr.as_str()), (0, warning.as_str()), "{user}");
+        }
+        // With a name, a bare uid or a group of its entry there is no start.
+        for user in ["app", "1000", "app:1000"] {
+            replaced(as_user(user), "/etc/passwd", by).refuses_saying(71, cause);
+        }
+    }
+    // Without root nothing of it counts, whatever the image's CAPSHIM_USER says.
+    for (file, group) in [("/etc/passwd", ""), ("/etc/group", ":web")] {
+        let start = Container::user(1000, 1000).env("CAPSHIM_USER", &format!("app{group}"));
+        let output = start.owned(file, 0, 0, 0o600).shim(&["/state"]);
+        output.holds(1000, 1000, "none", "none");
+        let unread = format!(
+            "capshim: warning: open({file}): EACCES: Permission denied; this start goes on without it\n"
+        );
+        let stands = format!(
+            "capshim: warning: the runtime started this container as uid 1000 gid 1000, which stands; CAPSHIM_USER=app{group} is not used\n"
+        );
+        assert_eq!(output.stderr, unread + &stands);
+    }
+}
+
+#[test]
+fn a_user_that_this_image_does_not_have_is_a_warning_where_another_one_stands() {
+    needs_containers!();
+    for user in ["nosuch", "app:nosuch", "nosuch:1000"] {
+        let output = Container::user(1000, 1000).env("CAPSHIM_USER", user).shim(&["/state"]);
+        output.holds(1000, 1000, "none", "none");
+        assert_eq!(
+            output.stderr,
+            format!(
+                "capshim: warning: the runtime started this container as uid 1000 gid 1000, which stands; CAPSHIM_USER={user} is not used\n"
+            )
+        );
+    }
 }
 
 #[test]

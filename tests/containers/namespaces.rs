@@ -127,3 +127,32 @@ fn a_group_that_only_reads_as_65534_is_replaced_by_the_one_asked_for() {
         ("0 65534\n", "cat: can't open '/theirs': Permission denied\n")
     );
 }
+
+#[test]
+fn what_reads_as_65534_is_never_kept_for_another_group() {
+    needs_containers!();
+    // 4242 is not mapped and 65534 is: both read the same, and what is written back is the mapped one.
+    let maps = "0 0 1,1000 1000 1,65534 65534 1";
+    for policy in ["auto", "keep"] {
+        let start = outside("1000:1000").env("CAPSHIM_GROUPS", policy);
+        let start = start.file("/theirs", "secret").owned("/theirs", 5, 4242, 0o040);
+        let command = ["/capshim", "/bin/sh", "-c", "cat /theirs; id -G"];
+        let launch = ["/launch", "--groups", "4242", "--user-namespace", maps, "--"];
+        let output = start.run(&[&launch[..], &command].concat());
+        assert_eq!(
+            (output.stdout.as_str(), output.stderr.as_str()),
+            ("1000 65534\n", "cat: can't open '/theirs': Permission denied\n"),
+            "{policy}"
+        );
+    }
+}
+
+#[test]
+fn a_check_says_why_a_group_that_is_not_mapped_is_left_out() {
+    needs_containers!();
+    let maps = ["--user-namespace", "0 0 1,1000 1000 1", "--", "/capshim", "--check", "/state"];
+    let launch = [&["/launch", "--groups", "4242"], &maps[..]].concat();
+    let report = outside("1000:1000").run(&launch);
+    let row = "\n  65534                 dropped, as it may stand for a group that this user namespace does not\n                        map\n";
+    assert!(report.code == 0 && report.stdout.contains(row), "{}", report.stdout);
+}

@@ -37,7 +37,7 @@ const USERS: [Option<&str>; 24] = [
     Some("4294967296"),
     Some("app:1000"),
 ];
-const GROUP_SETTINGS: [Option<&str>; 9] = [
+const GROUP_SETTINGS: [Option<&str>; 12] = [
     None,
     None,
     None,
@@ -47,6 +47,9 @@ const GROUP_SETTINGS: [Option<&str>; 9] = [
     Some("2000,audio"),
     Some("0"),
     Some("70000,nosuch"),
+    Some("auto,2000"),
+    Some("keep,29"),
+    Some("auto,65534"),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,6 +59,7 @@ pub struct Case {
     pub uid: u32,
     pub gid: u32,
     pub groups: u8,
+    pub files: Files,
     /// The sets before the shim is executed.
     pub permitted: u64,
     pub inheritable: u64,
@@ -84,6 +88,27 @@ pub enum Way {
     ScriptOfScript,
 }
 
+/// Which of the runtime's /etc/passwd and /etc/group another file hides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Files {
+    TheRuntimes,
+    PasswdMounted,
+    GroupMounted,
+    FolderMounted,
+    /// By a link that leads to another mount.
+    GroupLinked,
+}
+
+impl Files {
+    pub fn hides_passwd(self) -> bool {
+        matches!(self, Files::PasswdMounted | Files::FolderMounted)
+    }
+
+    pub fn hides_group(self) -> bool {
+        matches!(self, Files::GroupMounted | Files::FolderMounted | Files::GroupLinked)
+    }
+}
+
 impl Case {
     pub fn random(random: &mut Rng) -> Case {
         let mut set = |often: u8| -> u64 {
@@ -108,6 +133,13 @@ impl Case {
             uid,
             gid: *random.choice(&[0, 0, 0, 500, 1000, 65534]).unwrap_or(&0),
             groups: random.u8(0..1 << GROUPS.len()) & random.u8(0..1 << GROUPS.len()),
+            files: match random.u8(0..12) {
+                0 => Files::PasswdMounted,
+                1 => Files::GroupMounted,
+                2 => Files::FolderMounted,
+                3 => Files::GroupLinked,
+                _ => Files::TheRuntimes,
+            },
             permitted,
             inheritable,
             ambient: ambient & permitted & inheritable,
@@ -176,6 +208,7 @@ impl Case {
             Case { user_namespace: false, ..case },
             Case { uid: 0, ..case },
             Case { gid: 0, ..case },
+            Case { files: Files::TheRuntimes, ..case },
             Case { no_new_privs: false, ..case },
             Case { shim: 0, ..case },
             Case { user: Some("1000:1000"), ..case },

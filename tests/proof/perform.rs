@@ -107,6 +107,7 @@ fn perform(world: &World, case: &Case, argv: &[String]) -> Seen {
 
 /// The start, in an order in which each call is still allowed.
 fn set_up(world: &World, case: &Case) -> nix::Result<()> {
+    world.hide(case.files)?;
     if case.user_namespace {
         world.enter_user_namespace()?;
     }

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
-use capshim::accounts::Accounts;
+use capshim::accounts::{Accounts, Doubt};
 use capshim::capset::CapSet;
 use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, OwnFile, Securebits};
+use capshim::credentials::{Credentials, Ids, OverflowGid, OwnFile, Securebits};
 use capshim::diagnose;
 use capshim::error::Refusal;
 use capshim::file_caps::{self, After, Before, Executable, Obstacle};
@@ -110,6 +110,8 @@ fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
             caps: executable(case, file).caps,
             nosuid: false,
         }),
+        // The user namespace maps 65536 groups.
+        overflow_gid: if case.user_namespace { OverflowGid::Mapped } else { OverflowGid::Certain },
     })
 }
 
@@ -118,9 +120,14 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
         case.environment().into_iter().filter_map(|entry| CString::new(entry).ok()).collect();
     let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).collect();
     let config = Config::parse(&environment)?;
-    let accounts = Accounts::users(start.uid.effective, config.user.as_ref(), world::PASSWD.as_bytes())
-        .and_then(|accounts| accounts.groups(&config, world::GROUP.as_bytes()))
-        .expect("text that can be read");
+    let (hides_passwd, hides_group) = (case.files.hides_passwd(), case.files.hides_group());
+    let passwd = if hides_passwd { world::OTHER_PASSWD } else { world::PASSWD };
+    let group = if hides_group { world::OTHER_GROUP } else { world::GROUP };
+    let users = Accounts::users(start.uid.effective, config.user.as_ref(), passwd.as_bytes());
+    let mut accounts = users.expect("text that can be read");
+    accounts.doubts.passwd = hides_passwd.then_some(Doubt::Mounted);
+    accounts.read_groups(&config, group.as_bytes()).expect("text that can be read");
+    accounts.doubts.group = hides_group.then_some(Doubt::Mounted);
     let plan = plan::plan(&config, start, &accounts)?;
     // The plan cannot know the namespace's maps; what it makes of the errno is its own.
     if let Some(step) = plan.steps.iter().find(|step| case.user_namespace && is_unmapped(step)) {

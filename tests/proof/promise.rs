@@ -26,7 +26,9 @@ pub fn broken(case: &Case, state: &BTreeMap<&'static str, String>) -> Option<Str
         // Group 6 is root's by /etc/group, 0 always.
         (
             "no group of root's",
-            !switches || !matches!(case.group_setting, None | Some("auto")) || !["0", "6"].iter().any(leaks),
+            !switches
+                || !matches!(case.group_setting, None | Some("auto" | "auto,2000" | "auto,65534"))
+                || !["0", "6"].iter().any(leaks),
         ),
     ];
     let broken = promises.into_iter().find(|(_, kept)| !kept);

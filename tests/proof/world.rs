@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -13,7 +13,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, chdir, fork, pipe, pivot_root};
 use tempfile::TempDir;
 
-use crate::case::POOL;
+use crate::case::{Files, POOL};
 
 pub const SHIMS: usize = 6;
 pub const TARGETS: usize = 60;
@@ -34,6 +34,12 @@ pub const NAMES: [&str; 41] = {
 pub const PASSWD: &str = "root:x:0:0::/root:/bin/sh\nbad:x:abc:5::/:\napp:x:1000:1000::/home/app:/bin/sh\n\
     other:x:1001:0::/:\ntoor:x:0:0::/:\n";
 pub const GROUP: &str = "root:x:0:root,app\ndisk:x:6:root\naudio:x:29:app\nweb:x:1001:app\napp:x:1000:\n";
+
+/// What hides them. Root is a member of nothing there.
+pub const OTHER_PASSWD: &str =
+    "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\nother:x:1001:0::/:\n";
+pub const OTHER_GROUP: &str =
+    "root:x:0:\ndisk:x:6:\naudio:x:29:app\nweb:x:1001:app\napp:x:1000:\nthird:x:2000:toor\n";
 
 /// The first id of the user namespace, seen from outside; it has 65536 of them.
 pub const FIRST: u32 = 100_000;
@@ -84,11 +90,15 @@ impl World {
         let world = World { folder, shims: shims(), targets: targets(), namespace: Holder::new() };
         let root = world.folder.path();
         fs::set_permissions(root, Permissions::from_mode(0o755)).expect("chmod");
-        for name in ["etc", "proc", "shims", "targets", "nosuid", "scripts", "chains"] {
+        for name in ["etc", "lib", "other", "proc", "shims", "targets", "nosuid", "scripts", "chains"] {
             fs::create_dir(root.join(name)).expect("a folder");
         }
         fs::write(root.join("etc/passwd"), PASSWD).expect("passwd");
-        fs::write(root.join("etc/group"), GROUP).expect("group");
+        // A link that stays on the root's mount is the runtime's file, too.
+        fs::write(root.join("lib/group"), GROUP).expect("group");
+        symlink("../lib/group", root.join("etc/group")).expect("a link");
+        fs::write(root.join("other/passwd"), OTHER_PASSWD).expect("passwd");
+        fs::write(root.join("other/group"), OTHER_GROUP).expect("group");
         for (index, attributes) in world.shims.iter().enumerate() {
             attributes.copy(&built("capshim").expect("capshim"), &root.join(format!("shims/{index}")));
         }
@@ -116,6 +126,21 @@ impl World {
         chdir(root).expect("chdir");
         pivot_root(".", ".").expect("pivot_root");
         umount2(".", MntFlags::MNT_DETACH).expect("umount");
+    }
+
+    /// Hides the files, in a mount namespace of this process's own.
+    pub fn hide(&self, files: Files) -> nix::Result<()> {
+        let mounts: &[(&str, &str)] = match files {
+            Files::TheRuntimes => return Ok(()),
+            Files::PasswdMounted => &[("/other/passwd", "/etc/passwd")],
+            Files::GroupMounted => &[("/other/group", "/etc/group")],
+            Files::FolderMounted => &[("/other", "/etc")],
+            Files::GroupLinked => &[("/other", "/lib")],
+        };
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mounts
+            .iter()
+            .try_for_each(|(from, to)| mount(Some(*from), *to, None::<&str>, MsFlags::MS_BIND, None::<&str>))
     }
 
     /// Moves this process, which has one thread, into the user namespace.
