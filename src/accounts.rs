@@ -75,7 +75,7 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            Doubt::Mounted => "is a mount, and the runtime read the file beneath it",
+            Doubt::Mounted => "is a mount, and the runtime may have read the file beneath it",
             Doubt::NotRead => "could not be read",
             Doubt::CannotTell => "may be a mount, which neither openat2 nor /proc tells here",
         })

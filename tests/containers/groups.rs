@@ -239,7 +239,7 @@ fn where_another_file_hides_the_runtimes_nobody_can_tell_what_is_roots() {
                 78,
                 &format!(
                     "capshim: CAPSHIM_GROUPS='auto' cannot tell which inherited groups are root's: /etc/group is a mount, \
-                     and the runtime read the file beneath it; unknown: {unknown}\n\
+                     and the runtime may have read the file beneath it; unknown: {unknown}\n\
                      capshim: hint: list the groups that the application needs, of these: CAPSHIM_GROUPS={listed}; \
                      or pass none on: CAPSHIM_GROUPS=none\n"
                 ),
@@ -296,7 +296,7 @@ fn a_passwd_that_is_a_mount_leaves_roots_other_names_unknown() {
     image().file("/etc/group", another).shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_GROUPS='auto' cannot tell which inherited groups are root's: /etc/passwd is a mount, \
-         and the runtime read the file beneath it; unknown: 2000\n\
+         and the runtime may have read the file beneath it; unknown: 2000\n\
          capshim: hint: list the groups that the application needs, of these: CAPSHIM_GROUPS=2000,3000; \
          or pass none on: CAPSHIM_GROUPS=none\n",
     );

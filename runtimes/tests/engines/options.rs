@@ -25,6 +25,35 @@ fn groups_that_are_added_stay_and_roots_go() {
 }
 
 #[test]
+fn roots_groups_of_an_image_stay_out_where_the_nodes_etc_group_is_mounted_over_the_images() {
+    needs_engines!();
+    let folder = Machine::get().path("node");
+    fs::create_dir_all(&folder).expect("a folder");
+    // As Debian's, where root is a member of nothing.
+    fs::write(folder.join("group"), "root:x:0:\ndisk:x:6:\napp:x:1000:\n").expect("a file");
+    fs::write(folder.join("passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n")
+        .expect("a file");
+    let mounts = ["passwd", "group"].map(|file| format!("{}:/etc/{file}:ro", folder.join(file).display()));
+    let mounts = ["-v", &mounts[0], "-v", &mounts[1], "-e", "CAPSHIM_USER=1000:1000"];
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        let output = run(&engine, &mounts, &[]);
+        if kind != Kind::Docker {
+            // Podman looks root's groups up in what is mounted.
+            output.is_exactly(1000, 1000, "1000", "IPC_LOCK");
+            continue;
+        }
+        output.refuses_saying(78, "CAPSHIM_GROUPS='auto' cannot tell which inherited groups are root's");
+        let hint = output.stderr.split("of these: ").nth(1).and_then(|rest| rest.split(';').next());
+        let typed = [&mounts[..], &["-e", hint.expect("a list")]].concat();
+        let all = "1, 2, 3, 4, 6, 10, 11, 20, 26, 27, 1000";
+        run(&engine, &typed, &[]).is_exactly(1000, 1000, all, "IPC_LOCK");
+        let none = [&mounts[..], &["-e", "CAPSHIM_GROUPS=none"]].concat();
+        run(&engine, &none, &[]).is_exactly(1000, 1000, "1000", "IPC_LOCK");
+    }
+}
+
+#[test]
 fn a_user_that_the_runtime_starts_needs_the_shims_file_to_have_the_capability_but_for_podman() {
     needs_engines!();
     for kind in ENGINES {
