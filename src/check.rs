@@ -1,29 +1,33 @@
 //! `--check`: reports what this container was granted and what a run would do.
 //!
 //! The verdict comes from doing what a run does, in a child that ends instead of executing
-//! the command; nothing outside of that child changes.
+//! the command, once the kernel has said whether it would (`trial`); nothing outside of these
+//! children changes.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
 use std::io::Read;
 
-use crate::apply;
+use nix::errno::Errno;
+
+use crate::apply::Verified;
 use crate::config::{self, Config};
-use crate::credentials;
+use crate::credentials::{self, Credentials};
 use crate::diagnose;
 use crate::environment;
-use crate::error::{Note, Refusal};
-use crate::exec::{self, Found};
-use crate::init;
+use crate::error::Refusal;
+use crate::exec;
+use crate::init::{self, Gate, Side};
 use crate::layout::Layout;
-use crate::plan::Step;
+use crate::plan::{Plan, Step};
 use crate::prepare::{Prepared, prepare};
 use crate::report::{self, Surroundings};
 use crate::sys::{self, Blocked, Ended};
+use crate::trial::{self, Answer};
 
 /// Reports through `print`. The exit code is the one that a run would end with, or 0.
 pub fn check(
-    command: Option<&CStr>,
+    argv: &[&CStr],
     environment: &[&CStr],
     blocked: Blocked,
     print: impl Fn(&str) -> Result<(), Refusal>,
@@ -58,95 +62,97 @@ pub fn check(
     print(&to.take())?;
 
     prepared.plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
-    let init = prepared.plan.init.is_some();
-    let ended = match in_children(&mut to, prepared, command, environment, blocked, &print) {
-        // As a run would say.
-        Err(refusal) if init => Ended::Exited(refused(&mut to, &refusal, &print)),
-        ended => ended?,
-    };
-    match ended {
-        Ended::Exited(status) => Ok(status),
-        Ended::Signaled(signal) => {
-            report::killed(&mut to, signal);
-            print(&to.take()).map(|()| 128 + signal)
-        }
-    }
+    let Prepared { start, plan, .. } = &prepared;
+    let attempt = Attempt { start, plan, argv, environment, blocked, print: &print };
+    Ok(attempt.in_child(&mut to))
 }
 
-/// The attempt; in init mode, the parent's part by itself.
-fn in_children(
-    to: &mut Layout,
-    prepared: Prepared,
-    command: Option<&CStr>,
-    environment: &[&CStr],
+/// What a run does, but for the stdio and exec.
+struct Attempt<'a, P> {
+    start: &'a Credentials,
+    plan: &'a Plan,
+    /// Empty without a command.
+    argv: &'a [&'a CStr],
+    environment: &'a [&'a CStr],
     blocked: Blocked,
-    print: impl Fn(&str) -> Result<(), Refusal>,
-) -> Result<Ended, Refusal> {
-    sys::set_sigchld_ignored(false).map_err(init::failed("rt_sigaction(SIGCHLD)"))?;
-    let plan = prepared.plan.clone();
-    let Some(init) = &plan.init else {
-        return in_child(|| attempt(to, prepared, command, environment, false, &print));
-    };
-    // What comes before the fork fails before all else.
-    let started = in_child(|| match init::rehearse_start(&plan.steps, blocked) {
-        Ok(()) => 0,
-        Err(refusal) => refused(to, &refusal, &print),
-    })?;
-    if started != Ended::Exited(0) {
-        return Ok(started);
-    }
-    // What the parent fails with counts where the child does not fail before it.
-    let as_parent = || init::rehearse(init, &plan.steps, blocked);
-    let parent_fails = in_child(|| as_parent().map_or(1, |()| 0))? != Ended::Exited(0);
-    let ended = in_child(|| attempt(to, prepared, command, environment, parent_fails, &print))?;
-    if parent_fails && ended == Ended::Exited(0) {
-        return in_child(|| as_parent().map_or_else(|refusal| refused(to, &refusal, &print), |()| 0));
-    }
-    Ok(ended)
+    print: P,
 }
 
-/// Runs this in a child, to its end.
-fn in_child(run: impl FnOnce() -> c_int) -> Result<Ended, Refusal> {
-    let child = sys::start_child(run).map_err(diagnose::fork_failed)?;
-    sys::wait_for(child).map_err(init::failed("waitid"))
-}
+/// The exit status of a child that could not do the attempt, since that takes another process.
+const NO_ROOM: c_int = 255;
 
-fn refused(to: &mut Layout, refusal: &Refusal, print: impl Fn(&str) -> Result<(), Refusal>) -> c_int {
-    report::refused(to, refusal);
-    print(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| refusal.exit as c_int)
-}
-
-/// Does what a run does, but for the stdio and exec, and reports what came of it.
-fn attempt(
-    to: &mut Layout,
-    prepared: Prepared,
-    command: Option<&CStr>,
-    environment: &[&CStr],
-    parent_fails: bool,
-    print: impl Fn(&str) -> Result<(), Refusal>,
-) -> c_int {
-    let Prepared { start, plan, .. } = prepared;
-    let bounding = start.bounding;
-    let attempt = || -> Result<(Option<Found>, Vec<Note>), Refusal> {
-        let (verified, notes) = apply::apply(&plan, start)?;
-        let Some(command) = command else { return Ok((None, notes)) };
-        let environment = environment::for_application(environment, &plan.start, &plan.target);
-        let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
-        let found = exec::find(command, environment::value(&environment, b"PATH"), &verified)?;
-        exec::foresee(&found)?;
-        Ok((Some(found), notes))
-    };
-    match attempt() {
-        Ok(_) if parent_fails => 0,
-        Ok((found, notes)) => {
-            if let (Some(command), Some(found)) = (command, &found) {
-                report::command(to, command.to_bytes(), found);
-            }
-            let notes: Vec<Note> = plan.notes.iter().chain(&notes).cloned().collect();
-            report::starts(to, &plan.expected, bounding, found.as_ref(), &notes);
-            print(&to.take()).map_or_else(|refusal| refusal.exit as c_int, |()| 0)
+impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
+    /// In a child, so that there is a report where a filter kills. Where there can be none, in this
+    /// process: there are then as many processes as in a run.
+    fn in_child(&self, to: &mut Layout) -> c_int {
+        let own = std::process::id() as c_int;
+        if sys::set_sigchld_ignored(false).is_err() || sys::may_wait_for(own) != Err(Errno::ECHILD) {
+            return self.perform(to, None, true);
         }
-        Err(refusal) => refused(to, &refusal, print),
+        let answer = trial::ask(self.plan, self.start, self.argv, self.environment);
+        let Ok(child) = sys::start_child(|| self.perform(to, answer, false)) else {
+            return self.perform(to, None, true);
+        };
+        match sys::wait_for(child) {
+            Ok(Ended::Exited(NO_ROOM)) => self.perform(to, None, true),
+            Ok(Ended::Exited(status)) => status,
+            Ok(Ended::Signaled(signal)) => self.killed(to, signal),
+            Err(errno) => self.refused(to, &init::failed("waitid")(errno)),
+        }
+    }
+
+    fn perform(&self, to: &mut Layout, answer: Option<Answer>, alone: bool) -> c_int {
+        match init::apply(self.plan, self.start.clone(), self.blocked) {
+            Ok(Side::Application(verified, _, gate)) => self
+                .application(to, verified, gate, answer)
+                .unwrap_or_else(|refusal| self.refused(to, &refusal)),
+            Ok(Side::Parent(parent)) => match parent.rehearse() {
+                Ok(code) if code > 128 => self.killed(to, code - 128),
+                Ok(code) => code,
+                Err(refusal) => self.refused(to, &refusal),
+            },
+            Err(refusal) if !alone && refusal == diagnose::fork_failed(Errno::EAGAIN) => NO_ROOM,
+            Err(refusal) => self.refused(to, &refusal),
+        }
+    }
+
+    /// The part of the process that would become the application.
+    fn application(
+        &self,
+        to: &mut Layout,
+        verified: Verified,
+        gate: Gate,
+        answer: Option<Answer>,
+    ) -> Result<c_int, Refusal> {
+        let environment = environment::for_application(self.environment, &self.plan.start, &self.plan.target);
+        let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
+        let path = environment::value(&environment, b"PATH");
+        let found = self.argv.first().map(|command| exec::find(command, path, &verified)).transpose()?;
+        gate.pass()?;
+        if let (Some(found), Some(command)) = (&found, self.argv.first()) {
+            match answer {
+                Some(Answer::Returned(result)) => return Err(exec::failed(found, result)),
+                Some(Answer::Killed(signal)) => return Ok(self.killed(to, signal)),
+                Some(Answer::Executed) => report::command(to, command.to_bytes(), found),
+                None => {
+                    report::command(to, command.to_bytes(), found);
+                    report::untried(to);
+                    exec::foresee(found)?;
+                }
+            }
+        }
+        report::starts(to, &self.plan.expected, self.start.bounding, found.as_ref(), &self.plan.notes);
+        (self.print)(&to.take()).map(|()| 0)
+    }
+
+    fn refused(&self, to: &mut Layout, refusal: &Refusal) -> c_int {
+        report::refused(to, refusal);
+        (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| refusal.exit as c_int)
+    }
+
+    fn killed(&self, to: &mut Layout, signal: c_int) -> c_int {
+        report::killed(to, signal);
+        (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| 128 + signal)
     }
 }
 

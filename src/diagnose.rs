@@ -269,7 +269,7 @@ pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
     }
 }
 
-/// A check takes a process more than a run, and init mode one more than a run without.
+/// Init mode takes a process more than a run without.
 pub fn fork_failed(errno: Errno) -> Refusal {
     let refusal = call_failed("fork", errno);
     match errno {

@@ -37,8 +37,24 @@ pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<
 }
 
 /// Executes the command in place of this process. Returns only if that failed.
-pub fn exec(_verified: Verified, found: Found, argv: &[&CStr], environment: &[&CStr]) -> Refusal {
-    match sys::execve(&found.path, argv, environment) {
+pub fn exec(verified: Verified, found: Found, argv: &[&CStr], environment: &[&CStr]) -> Refusal {
+    let returned = execute(&verified, &found, argv, environment);
+    failed(&found, returned)
+}
+
+/// The call alone.
+pub fn execute(
+    _verified: &Verified,
+    found: &Found,
+    argv: &[&CStr],
+    environment: &[&CStr],
+) -> nix::Result<()> {
+    sys::execve(&found.path, argv, environment)
+}
+
+/// What it means that the call returned this.
+pub fn failed(found: &Found, returned: nix::Result<()>) -> Refusal {
+    match returned {
         Err(errno) => explain(&found.path, errno),
         Ok(()) => diagnose::call_lied(format!(
             "execve({}) reported success but executed nothing",
@@ -47,23 +63,25 @@ pub fn exec(_verified: Verified, found: Found, argv: &[&CStr], environment: &[&C
     }
 }
 
-/// Why execve(2) would refuse the command, as far as its files tell: for a report, which must
-/// not execute it.
+/// Why execve(2) would refuse the command, as far as its files tell: for a report that cannot ask
+/// the kernel (see `trial`).
 pub fn foresee(found: &Found) -> Result<(), Refusal> {
     let (scripts, last) = target::chain(&found.path);
     let interpreters = scripts.iter().chain([&last]).skip(1);
     let unusable = interpreters.filter_map(|link| executable(&link.path).err()).next();
     let errno = match (unusable, file_caps::head(&last.head)) {
-        (Some(errno @ Errno::ENOENT), _) => errno,
-        (Some(_), _) => Errno::EACCES,
+        (Some(Errno::EISDIR), _) => Errno::EACCES,
+        (Some(errno), _) => errno,
         (None, Head::Script(_)) => Errno::ELOOP,
         (None, Head::BadScript) => Errno::ENOEXEC,
         (None, Head::Other) if last.head.is_empty() && !is_empty(&last.path) => return Ok(()),
         (None, Head::Other) => match elf::machine(&last.head) {
-            Some(machine) if machine.runs_here() => match unusable_loader(&last.path) {
-                Some((_, errno)) => errno,
-                None => return Ok(()),
-            },
+            Some(machine) if machine.runs_here() => {
+                match unusable_loader(&last.path).or_else(|| unfit_loader(&last)) {
+                    Some((_, errno)) => errno,
+                    None => return Ok(()),
+                }
+            }
             _ => Errno::ENOEXEC,
         },
     };
@@ -76,6 +94,17 @@ fn unusable_loader(program: &CStr) -> Option<(CString, Errno)> {
     let loader = CString::new(elf::loader(program)?).ok()?;
     let errno = executable(&loader).err()?;
     Some((loader, if errno == Errno::EISDIR { Errno::EACCES } else { errno }))
+}
+
+/// The loader that a program needs and that is none for the same machine, and why.
+fn unfit_loader(program: &Link) -> Option<(CString, Errno)> {
+    /// The kernel reads a whole header.
+    const HEADER: usize = 64;
+    let loader = CString::new(elf::loader(&program.path)?).ok()?;
+    let head = target::head(&loader);
+    let unknown = head.is_empty() && !is_empty(&loader);
+    let errno = if head.len() < HEADER { Errno::EIO } else { Errno::ELIBBAD };
+    (!unknown && elf::machine(&head) != elf::machine(&program.head)).then_some((loader, errno))
 }
 
 /// A file that cannot be read may be anything.
@@ -177,6 +206,12 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
     let refusal = |cause: String| Refusal::new(Exit::CannotExecute, format!("{call}: {cause}"));
     let there = stat(last.path.as_c_str()).is_ok();
     match (errno, scripts.last()) {
+        // Newer kernels look for an interpreter with an empty name.
+        (Errno::ENOENT | Errno::EACCES, script)
+            if file_caps::head(&last.head) == Head::BadScript && executable(&last.path).is_ok() =>
+        {
+            explain_format(&it, &last, script.is_some(), refusal)
+        }
         (Errno::ENOENT, _) if there => explain_missing_loader(&it, &last.path, refusal),
         (Errno::ENOENT, None) => Refusal::new(Exit::NotFound, call),
         (Errno::ENOENT, Some(script)) => {
@@ -202,6 +237,7 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
             }
             _ => Refusal::new(Exit::CannotExecute, call),
         },
+        (_, Some(_)) if executable(&last.path) == Err(errno) => refusal(format!("{it} cannot be executed")),
         (Errno::ELOOP, Some(_)) => Refusal::new(Exit::CannotExecute, call).hint(format!(
             "scripts whose interpreters are scripts: name a program in the first line of {}",
             shown(path.to_bytes())
@@ -209,6 +245,14 @@ fn explain(path: &CStr, errno: Errno) -> Refusal {
         // setresuid(2) has passed over it, and exec is where it counts.
         (Errno::EAGAIN, _) => refusal("its user has as many processes as the limit allows".to_owned())
             .hint("raise the limit: Kubernetes: LimitNPROC=infinity in the node's service of the container runtime; Docker/Podman: --ulimit nproc=-1"),
+        (Errno::EIO | Errno::ELIBBAD, _) => match unfit_loader(&last) {
+            Some((loader, _)) => refusal(format!(
+                "{it} needs the loader {}, which is no program for the same machine",
+                shown(loader.to_bytes())
+            ))
+            .hint("put the loader that the program was linked for into the image; or link the program statically"),
+            None => Refusal::new(Exit::CannotExecute, call),
+        },
         _ => Refusal::new(Exit::CannotExecute, call),
     }
 }

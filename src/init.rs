@@ -18,7 +18,7 @@ use crate::diagnose;
 use crate::error::{Exit, Note, Refusal};
 use crate::init_plan::{self, InitPlan};
 use crate::plan::{Plan, Step};
-use crate::serve::{self, Child};
+use crate::serve::Child;
 use crate::signals;
 use crate::sys::{self, Blocked};
 
@@ -131,6 +131,22 @@ impl Parent<'_> {
     /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
     /// code: the child's own.
     pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+        self.let_go(Child::stand_alone, |child| child.serve(warn))
+    }
+
+    /// The same for a check, whose child only says what it finds: without a change that anybody
+    /// else could notice.
+    pub fn rehearse(self) -> Result<c_int, Refusal> {
+        self.let_go(Child::stay_together, |child| {
+            child.wait().map(signals::exit_code).map_err(failed("waitid"))
+        })
+    }
+
+    fn let_go(
+        self,
+        set_apart: impl FnOnce(&Child) -> Result<(), Refusal>,
+        serve: impl FnOnce(&mut Child) -> Result<c_int, Refusal>,
+    ) -> Result<c_int, Refusal> {
         let Parent { init, mut child, ready, go, childs } = self;
         let result = match childs.into_iter().try_for_each(close).and_then(|()| read_byte(&ready)) {
             // The child has ended, and has said why. One that has not sees the end of the file.
@@ -141,13 +157,13 @@ impl Parent<'_> {
             Ok(Some(READY)) => close(ready)
                 .and_then(|()| hold_nothing(init))
                 .and_then(|()| child.can_be_served())
-                .and_then(|()| child.stand_alone())
+                .and_then(|()| set_apart(&child))
                 .and_then(|()| say_go(&go)),
             Ok(Some(_)) => Err(diagnose::call_lied("read(pipe) reported success but gave nothing")),
             Err(refusal) => Err(refusal),
         };
         let result = match result {
-            Ok(()) => close(go).and_then(|()| child.serve(warn)),
+            Ok(()) => close(go).and_then(|()| serve(&mut child)),
             // `go` is closed after the child's end: at the end of the file it would speak, too.
             Err(refusal) => Err(refusal),
         };
@@ -156,18 +172,6 @@ impl Parent<'_> {
             of_parent(refusal)
         })
     }
-}
-
-/// What comes before the fork, in a process that then ends (`check`).
-pub fn rehearse_start(steps: &[Step], blocked: Blocked) -> Result<(), Refusal> {
-    prepare(init_plan::split(steps).0, blocked).map(drop)
-}
-
-/// What the parent does, and what comes before it, likewise.
-pub fn rehearse(init: &InitPlan, steps: &[Step], blocked: Blocked) -> Result<(), Refusal> {
-    let (_, Means { go: (_, go), .. }) = prepare(init_plan::split(steps).0, blocked)?;
-    let closes = || sys::close_all_but(go.as_fd()).map_err(failed("close_range"));
-    hold_nothing(init).and_then(|()| serve::rehearse()).and_then(|()| closes()).map_err(of_parent)
 }
 
 fn of_parent(refusal: Refusal) -> Refusal {

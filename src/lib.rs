@@ -9,8 +9,8 @@
 //! [`outcome`], [`environment`], [`diagnose`], [`signals`], [`report`], [`layout`],
 //! [`install_error`], [`cure`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`],
 //! [`reach`], [`prepare`]), changes ([`apply`]) or replaces ([`exec`]) this process, stays in its
-//! place ([`init`], [`serve`]), says what a run would do ([`check`]), or copies its program
-//! ([`install`]); every unsafe line is in [`sys`].
+//! place ([`init`], [`serve`]), says what a run would do ([`check`], [`trial`]), or copies its
+//! program ([`install`]); every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
 pub mod accounts;
@@ -46,4 +46,5 @@ pub mod signals;
 #[allow(unsafe_code)]
 pub mod sys;
 pub mod target;
+pub mod trial;
 pub mod words;

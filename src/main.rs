@@ -30,7 +30,7 @@ fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
     let result = match action {
         Ok(Action::Help) => print(cli::HELP).map(|()| 0),
         Ok(Action::Version) => print(cli::VERSION).map(|()| 0),
-        Ok(Action::Check { command }) => check::check(command, environment, blocked, print),
+        Ok(Action::Check { argv }) => check::check(argv, environment, blocked, print),
         Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
             installed.warnings.iter().for_each(say);
             print(&installed.to_string()).map(|()| 0)

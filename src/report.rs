@@ -201,6 +201,15 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
     to.row("", "what it executes in turn is not looked at: --check -- /that/program does");
 }
 
+/// A row of the command: exec itself was not tried.
+pub fn untried(to: &mut Layout) {
+    to.row(
+        "execve",
+        "not tried, as that takes ptrace(2) and two more processes: judged by the file alone, and not by \
+         binfmt_misc, limits and security modules",
+    );
+}
+
 /// The application would start.
 pub fn starts(
     to: &mut Layout,

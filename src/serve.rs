@@ -39,6 +39,11 @@ impl Child {
         set_group(self.pid, self.pid)
     }
 
+    /// The same calls, by which nothing changes (`check`).
+    pub fn stay_together(&self) -> Result<(), Refusal> {
+        set_group(self.pid, getpgrp())
+    }
+
     /// Fails where the calls do that its life will rest on. Nothing is taken notice of by them.
     pub fn can_be_served(&self) -> Result<(), Refusal> {
         sys::may_wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
@@ -172,12 +177,6 @@ impl Child {
             on_terminal(|terminal| tcsetpgrp(terminal, to));
         }
     }
-}
-
-/// The calls for a child that is not there, with which nothing changes: in a process that then ends.
-pub fn rehearse() -> Result<(), Refusal> {
-    sys::may_wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
-    set_group(Pid::from_raw(0), getpgrp())
 }
 
 /// Puts a process into a group, and gives that the foreground of standard input, where it is a

@@ -539,6 +539,7 @@ pub enum Ended {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Changed {
     Ended(Ended),
+    /// By this signal; in a traced child also an event, in the bits from 8 on (ptrace(2)).
     Stopped(c_int),
 }
 
@@ -566,12 +567,51 @@ pub fn wait_for(child: c_int) -> Result<Ended> {
     loop {
         match waitid(libc::P_PID, child, libc::WEXITED) {
             Ok(Some((_, Changed::Ended(ended)))) => return Ok(ended),
-            Err(Errno::EINTR) => {}
+            // One that is traced, before SIGKILL reached it.
+            Ok(Some((_, Changed::Stopped(_)))) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
             // A call that only pretends.
-            Ok(_) => return Err(Errno::UnknownErrno),
+            Ok(None) => return Err(Errno::UnknownErrno),
         }
     }
+}
+
+/// Traces a child: it stops after an exec, before the program's first instruction, and the kernel
+/// ends it when this process ends (ptrace(2)). That needs no signal that the child could ignore.
+pub fn trace(child: c_int) -> Result<()> {
+    let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+    ptrace(libc::PTRACE_SEIZE, child, options)?;
+    // A child is traced once. A call that only pretends would succeed again.
+    if ptrace(libc::PTRACE_SEIZE, child, options) != Err(Errno::EPERM) {
+        return Err(Errno::UnknownErrno);
+    }
+    // The child stops once for this. ESRCH if another process traces it.
+    ptrace(libc::PTRACE_INTERRUPT, child, 0)
+}
+
+/// Waits until a traced child has executed a program, `None`, or has ended.
+pub fn wait_for_exec(child: c_int) -> Result<Option<Ended>> {
+    const EXECUTED: c_int = libc::SIGTRAP | libc::PTRACE_EVENT_EXEC << 8;
+    loop {
+        match waitid(libc::P_PID, child, libc::WEXITED) {
+            Ok(Some((_, Changed::Ended(ended)))) => return Ok(Some(ended)),
+            Ok(Some((_, Changed::Stopped(EXECUTED)))) => return Ok(None),
+            // A signal, which it is to have, or another event.
+            Ok(Some((_, Changed::Stopped(signal)))) => {
+                ptrace(libc::PTRACE_CONT, child, if signal < 0x100 { signal } else { 0 })?;
+            }
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(None) => return Err(Errno::UnknownErrno),
+        }
+    }
+}
+
+/// ptrace(2) without an address.
+fn ptrace(request: impl Into<c_long>, process: c_int, data: c_int) -> Result<()> {
+    let data = c_long::from(data);
+    // SAFETY: the requests used in this file take numbers only.
+    checked(unsafe { libc::syscall(libc::SYS_ptrace, request.into(), process, 0 as c_long, data) }).map(drop)
 }
 
 /// A child that has ended or stopped, if there is one; an ended one is reaped by this.
@@ -590,7 +630,7 @@ fn waitid(kind: libc::idtype_t, id: c_int, options: c_int) -> Result<Option<(c_i
     let changed = match info.code {
         libc::CLD_EXITED => Changed::Ended(Ended::Exited(info.status)),
         libc::CLD_KILLED | libc::CLD_DUMPED => Changed::Ended(Ended::Signaled(info.status)),
-        libc::CLD_STOPPED => Changed::Stopped(info.status),
+        libc::CLD_STOPPED | libc::CLD_TRAPPED => Changed::Stopped(info.status),
         // Nobody has changed; the process id is 0.
         _ => return Ok(None),
     };

@@ -91,7 +91,7 @@ pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
 }
 
 /// The first bytes of a file; none of one that cannot be read, which so counts as no script.
-fn head(path: &CStr) -> Vec<u8> {
+pub fn head(path: &CStr) -> Vec<u8> {
     let mut head = Vec::with_capacity(file_caps::HEAD);
     if let Ok(file) = sys::open(path) {
         // A failed read leaves what was read; exec itself will say more.

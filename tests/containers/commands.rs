@@ -3,6 +3,7 @@
 use crate::container::{Container, find};
 use crate::hints_commands::{ELSEWHERE, HERE, header};
 use crate::needs_containers;
+use crate::trial::needing;
 
 fn app() -> Container {
     Container::root().env("CAPSHIM_USER", "app")
@@ -200,15 +201,7 @@ fn a_32_bit_program_without_its_loader_is_explained_too() {
 #[test]
 fn a_loader_whose_path_leads_nowhere_is_foretold() {
     needs_containers!();
-    // A header, and one program header that names the loader.
-    let mut program = header(HERE);
-    program.resize(120, 0);
-    for (at, value) in [(20, 1), (32, 64), (52, 64), (54, 56), (56, 1), (64, 3)] {
-        program[at] = value;
-    }
-    let loader = b"/etc/passwd/loader\0";
-    (program[72], program[96]) = (120, loader.len() as u8);
-    program.extend_from_slice(loader);
+    let program = needing("/etc/passwd/loader");
     let image = app().file("/program", program).mode("/program", 0o755);
     image.shim(&["/program"]).refuses(126, "capshim: execve(/program): ENOTDIR: Not a directory\n");
 }
@@ -253,8 +246,7 @@ fn a_device_is_no_program() {
 #[test]
 fn a_damaged_program_is_said_to_be_one() {
     needs_containers!();
-    // Only exec itself finds that.
-    app().file("/damaged", header(HERE)).mode("/damaged", 0o755).run(&["/capshim", "/damaged"]).refuses(
+    app().file("/damaged", header(HERE)).mode("/damaged", 0o755).shim(&["/damaged"]).refuses(
         126,
         "capshim: execve(/damaged): ENOEXEC: Exec format error: it is a damaged program file\n\
          capshim: hint: put the whole program into the image: a copy or download may have been cut off\n",

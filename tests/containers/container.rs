@@ -317,6 +317,11 @@ impl Container {
         self.seccomp(json!({ "names": ["prctl"], "action": "SCMP_ACT_KILL_PROCESS", "args": [argument] }))
     }
 
+    /// A system call that ends the process.
+    pub fn kill(self, call: &str) -> Container {
+        self.seccomp(json!({ "names": [call], "action": "SCMP_ACT_KILL_PROCESS" }))
+    }
+
     /// A filter like the runtimes' default one (Kubernetes' RuntimeDefault) for a container
     /// without capabilities: EPERM for the calls that Docker's profile leaves out, as its
     /// documentation lists them. The profile itself allows a long list instead.

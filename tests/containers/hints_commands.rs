@@ -22,6 +22,9 @@ fn image(command: &'static str, prepare: fn(Container) -> Container) -> impl Fn(
 
 const STATE_BY_PATH: [fn(Start) -> Start; 1] = [|start| start.command(&STATE)];
 
+const STATIC_ENV: [fn(Start) -> Start; 1] =
+    [|start| start.with(|image| image.without("/usr/bin/env").copy("/bin/busybox", "/usr/bin/env"))];
+
 /// A script that is right.
 const SCRIPT: &str = "#!/bin/sh\n/state\n";
 
@@ -174,11 +177,7 @@ fn a_script_has_an_interpreter() {
     );
     performs("exec::explain_format", text("#!\n/state\n"), &[Typed(&with_lock)]);
     performs("exec::explain_format 7", text("/state\n"), &[Typed(&with_lock), Typed(&with_lock)]);
-    // What cannot be read only exec itself finds wrong, so that a check does not tell.
-    let unreadable = || {
-        let start = text("/state\n")().with(|image| image.mode("/script", 0o711));
-        start.command(&["/launch", "--", "/capshim", "/script"])
-    };
+    let unreadable = || text("/state\n")().with(|image| image.mode("/script", 0o711));
     performs("exec::explain_format 5", unreadable, &[Typed(&with_lock)]);
     let inner = || {
         let inner = |image| program(image, "/inner", "/state\n");
@@ -205,8 +204,7 @@ fn a_loader_can_be_executed() {
 #[test]
 fn a_user_may_have_another_process() {
     needs_containers!();
-    // A uid that no other process has: the limit counts all of a user's. Only exec itself finds
-    // that it is reached, so that a check does not tell.
+    // A uid that no other process has: the limit counts all of a user's.
     let limited = || {
         let start = granted().env("CAPSHIM_USER", "48152:48152").env("CAPSHIM_CAPS", "ipc_lock");
         let start = start.with(|container| container.most_processes(0));
@@ -234,15 +232,9 @@ fn a_program_is_whole_and_for_this_machine() {
         image("/program", |image| program(image, "/program", header(ELSEWHERE))),
         &[ByHand("for this node's architecture", &whole, &with_lock)],
     );
-    // Only exec itself finds a damaged one, so that a check does not tell.
-    let damaged = || {
-        lock()
-            .with(|image| program(image, "/program", header(HERE)))
-            .command(&["/launch", "--", "/capshim", "/program"])
-    };
     performs(
         "exec::explain_format 3",
-        damaged,
+        image("/program", |image| program(image, "/program", header(HERE))),
         &[ByHand("put the whole program into the image", &whole, &with_lock)],
     );
     performs(
@@ -268,13 +260,29 @@ fn a_program_is_whole_and_for_this_machine() {
                 &[|start| start.with(|image| image.import_program(&find("env").expect("env")))],
                 &with_lock,
             ),
+            ByHand("link the program statically", &STATIC_ENV, &with_lock),
+        ],
+    );
+    let unfit = || {
+        let loader = CString::new(find("env").expect("env").to_str().expect("text")).expect("a path");
+        let loader = String::from_utf8(elf::loader(&loader).expect("a loader")).expect("text");
+        let image = lock().with(|image| image.import_program(&find("env").expect("env")));
+        image.with(|image| program(image, &loader, "cut off")).command(&[
+            "/capshim",
+            "/usr/bin/env",
+            "/state",
+        ])
+    };
+    performs(
+        "exec::explain 5",
+        unfit,
+        &[
             ByHand(
-                "link the program statically",
-                &[|start| {
-                    start.with(|image| image.without("/usr/bin/env").copy("/bin/busybox", "/usr/bin/env"))
-                }],
+                "put the loader that the program was linked for into the image",
+                &[|start| start.with(|image| image.import_program(&find("env").expect("env")))],
                 &with_lock,
             ),
+            ByHand("link the program statically", &STATIC_ENV, &with_lock),
         ],
     );
 }

@@ -134,7 +134,7 @@ fn the_account_files_can_be_read() {
 }
 
 #[test]
-fn a_check_and_init_mode_have_a_process_and_no_filter_that_kills() {
+fn init_mode_has_a_process_more_and_a_check_no_filter_that_kills() {
     needs_containers!();
     let would_start = |output: &Output| {
         assert!(
@@ -145,11 +145,11 @@ fn a_check_and_init_mode_have_a_process_and_no_filter_that_kills() {
     };
     // A uid that no other process has: the limit counts all of a user's.
     let limited = || {
-        let container = Container::user(48_151, 48_151).env("CAPSHIM_CAPS", "none");
+        let container = Container::user(48_151, 48_151).env("CAPSHIM_CAPS", "none").env("CAPSHIM_INIT", "1");
         Start::new(container.most_processes(1), &["/capshim", "--check", "/state"])
     };
     performs("diagnose::fork_failed", limited, &[Typed(&would_start)]);
-    let init = || limited().env("CAPSHIM_INIT", "1").command(&["/capshim", "--", "/state"]);
+    let init = || limited().command(&["/capshim", "--", "/state"]);
     performs("diagnose::fork_failed", init, &[Typed(&exactly(48_151, 48_151, "none", "none"))]);
     let killed = || {
         let container = lock().container.kill_prctl(libc::PR_SET_NO_NEW_PRIVS);

@@ -51,4 +51,5 @@ mod stdio;
 mod strace;
 mod targets;
 mod trace;
+mod trial;
 mod volume;

@@ -1,0 +1,97 @@
+//! Asks the kernel whether it would execute the command, for a report.
+//!
+//! A child performs the plan and really calls execve(2). It is traced, so that it stops before
+//! the program's first instruction, and is killed there: nothing of the command ever runs.
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, c_int};
+
+use nix::errno::Errno;
+use nix::unistd::{read, write};
+
+use crate::apply;
+use crate::credentials::Credentials;
+use crate::environment;
+use crate::exec;
+use crate::plan::Plan;
+use crate::sys::{self, Ended};
+
+/// What came of execve(2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Executed,
+    /// It returned this, of which success is a lie.
+    Returned(nix::Result<()>),
+    /// The kernel failed when the old program was gone already, or a filter kills for the call.
+    Killed(c_int),
+}
+
+/// Exit statuses of the child and its tracer, beside the errno, which is smaller than these. The
+/// signal is added to the first.
+const KILLED: c_int = 160;
+const LIED: c_int = 253;
+const EXECUTED: c_int = 254;
+const UNTRIED: c_int = 255;
+
+/// What the tracer says when it traces. A read that only pretends leaves the buffer as it is.
+const GO: u8 = b'G';
+const STOP: u8 = b'S';
+
+/// Asks. `None` where that cannot be done: it takes ptrace(2), and two processes more.
+pub fn ask(plan: &Plan, start: &Credentials, argv: &[&CStr], environment: &[&CStr]) -> Option<Answer> {
+    let command = argv.first()?;
+    let attempt = || attempt(plan, start, command, argv, environment);
+    // Not in this process: where a filter kills for ptrace(2), there is still a report.
+    let tracer = sys::start_child(|| trace(attempt, plan).unwrap_or(UNTRIED)).ok()?;
+    match sys::wait_for(tracer).ok()? {
+        Ended::Exited(UNTRIED) | Ended::Signaled(_) => None,
+        Ended::Exited(EXECUTED) => Some(Answer::Executed),
+        Ended::Exited(LIED) => Some(Answer::Returned(Ok(()))),
+        Ended::Exited(status) if status > KILLED => Some(Answer::Killed(status - KILLED)),
+        Ended::Exited(errno) => Some(Answer::Returned(Err(Errno::from_raw(errno)))),
+    }
+}
+
+/// Runs this in a traced child. The result is the exit status of either process.
+///
+/// The child is traced from its start on, as long as both have the same user and capabilities. No
+/// call of the plan depends on that. If the tracer dies, the kernel ends a traced child, and one
+/// that is not traced reads the end of the file.
+fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
+    let (go, go_of_tracer) = sys::pipe().ok()?;
+    // A process whose file gave it capabilities cannot be traced. With this it can, by those of
+    // the same user who hold as much. Where this fails, the next call does.
+    let _ = sys::set_dumpable();
+    let Some(child) = sys::fork().ok()? else {
+        drop(go_of_tracer);
+        let mut said = [0];
+        return (read(&go, &mut said) == Ok(1) && said == [GO]).then(attempt);
+    };
+    let said = if sys::trace(child).is_ok() { GO } else { STOP };
+    write(&go_of_tracer, &[said]).ok()?;
+    match sys::wait_for_exec(child).ok()? {
+        Some(Ended::Exited(status)) => Some(status),
+        Some(Ended::Signaled(signal)) => Some(KILLED + signal),
+        None => {
+            // This takes the child's user, or KILL. The end of this process kills it, too, but then
+            // PID 1 has to reap it, which not every PID 1 does.
+            if apply::perform_all(&plan.steps).is_ok() && sys::kill(child, libc::SIGKILL).is_ok() {
+                let _ = sys::wait_for(child);
+            }
+            Some(EXECUTED)
+        }
+    }
+}
+
+/// What a run does, without a word. What goes wrong before execve(2) is told by whoever reports.
+fn attempt(plan: &Plan, start: &Credentials, command: &CStr, argv: &[&CStr], environment: &[&CStr]) -> c_int {
+    let Ok((verified, _)) = apply::apply(plan, start.clone()) else { return UNTRIED };
+    let environment = environment::for_application(environment, &plan.start, &plan.target);
+    let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
+    let found = exec::find(command, environment::value(&environment, b"PATH"), &verified);
+    match found.map(|found| exec::execute(&verified, &found, argv, &environment)) {
+        Ok(Ok(())) => LIED,
+        Ok(Err(errno)) => errno as c_int,
+        Err(_) => UNTRIED,
+    }
+}
