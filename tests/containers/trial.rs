@@ -350,6 +350,21 @@ fn a_command_that_was_executed_is_killed_with_its_tracer() {
 }
 
 #[test]
+fn under_a_tracer_nothing_runs_either_whatever_it_makes_of_the_calls() {
+    needs_containers!();
+    // The first call pretends, and the second one's result is true: somebody traces the child.
+    for lies in ["error=EPERM:when=100", "retval=0", "retval=0:when=1", "retval=0:when=2", "retval=0:when=3"]
+    {
+        let strace = ["-e".to_owned(), format!("inject=ptrace:{lies}")];
+        let start = program(lock(), "/witness", witness());
+        let (check, _) = start.attached(&strace, &["/capshim", "--check", "/witness"]);
+        assert_eq!((check.code, check.stderr.as_str()), (0, ""), "{}", check.stdout);
+        is_untried(&check.stdout);
+        assert!(!check.stdout.contains(RAN), "{}", check.stdout);
+    }
+}
+
+#[test]
 fn a_check_leaves_no_process_behind() {
     needs_containers!();
     // With a PID 1 that reaps nobody.
