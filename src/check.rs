@@ -64,7 +64,7 @@ pub fn check(
     prepared.plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
     let Prepared { start, plan, .. } = &prepared;
     let attempt = Attempt { start, plan, argv, environment, blocked, print: &print };
-    Ok(attempt.in_child(&mut to))
+    Ok(attempt.verdict(&mut to))
 }
 
 /// What a run does, but for the stdio and exec.
@@ -84,7 +84,7 @@ const NO_ROOM: c_int = 255;
 impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
     /// In a child, so that there is a report where a filter kills. Where there can be none, in this
     /// process: there are then as many processes as in a run.
-    fn in_child(&self, to: &mut Layout) -> c_int {
+    fn verdict(&self, to: &mut Layout) -> c_int {
         let own = std::process::id() as c_int;
         if sys::set_sigchld_ignored(false).is_err() || sys::may_wait_for(own) != Err(Errno::ECHILD) {
             return self.perform(to, None, true);
@@ -95,8 +95,7 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         };
         match sys::wait_for(child) {
             Ok(Ended::Exited(NO_ROOM)) => self.perform(to, None, true),
-            Ok(Ended::Exited(status)) => status,
-            Ok(Ended::Signaled(signal)) => self.killed(to, signal),
+            Ok(ended) => self.ended(to, ended),
             Err(errno) => self.refused(to, &init::failed("waitid")(errno)),
         }
     }
@@ -107,8 +106,7 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
                 .application(to, verified, gate, answer)
                 .unwrap_or_else(|refusal| self.refused(to, &refusal)),
             Ok(Side::Parent(parent)) => match parent.rehearse() {
-                Ok(code) if code > 128 => self.killed(to, code - 128),
-                Ok(code) => code,
+                Ok(ended) => self.ended(to, ended),
                 Err(refusal) => self.refused(to, &refusal),
             },
             Err(refusal) if !alone && refusal == diagnose::fork_failed(Errno::EAGAIN) => NO_ROOM,
@@ -131,8 +129,8 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         gate.pass()?;
         if let (Some(found), Some(command)) = (&found, self.argv.first()) {
             match answer {
-                Some(Answer::Returned(result)) => return Err(exec::failed(found, result)),
-                Some(Answer::Killed(signal)) => return Ok(self.killed(to, signal)),
+                Some(Answer::Failed(errno)) => return Err(exec::explain(&found.path, errno)),
+                Some(Answer::Killed(signal)) => return Ok(self.ended(to, Ended::Signaled(signal))),
                 Some(Answer::Executed) => report::command(to, command.to_bytes(), found),
                 None => {
                     report::command(to, command.to_bytes(), found);
@@ -150,9 +148,15 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| refusal.exit as c_int)
     }
 
-    fn killed(&self, to: &mut Layout, signal: c_int) -> c_int {
-        report::killed(to, signal);
-        (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| 128 + signal)
+    /// One that exited has made its report.
+    fn ended(&self, to: &mut Layout, ended: Ended) -> c_int {
+        match ended {
+            Ended::Exited(status) => status,
+            Ended::Signaled(signal) => {
+                report::killed(to, signal);
+                (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| 128 + signal)
+            }
+        }
     }
 }
 

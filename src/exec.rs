@@ -38,11 +38,16 @@ pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<
 
 /// Executes the command in place of this process. Returns only if that failed.
 pub fn exec(verified: Verified, found: Found, argv: &[&CStr], environment: &[&CStr]) -> Refusal {
-    let returned = execute(&verified, &found, argv, environment);
-    failed(&found, returned)
+    match execute(&verified, &found, argv, environment) {
+        Err(errno) => explain(&found.path, errno),
+        Ok(()) => diagnose::call_lied(format!(
+            "execve({}) reported success but executed nothing",
+            shown(found.path.to_bytes())
+        )),
+    }
 }
 
-/// The call alone.
+/// The call alone, which returns only if it failed.
 pub fn execute(
     _verified: &Verified,
     found: &Found,
@@ -50,17 +55,6 @@ pub fn execute(
     environment: &[&CStr],
 ) -> nix::Result<()> {
     sys::execve(&found.path, argv, environment)
-}
-
-/// What it means that the call returned this.
-pub fn failed(found: &Found, returned: nix::Result<()>) -> Refusal {
-    match returned {
-        Err(errno) => explain(&found.path, errno),
-        Ok(()) => diagnose::call_lied(format!(
-            "execve({}) reported success but executed nothing",
-            shown(found.path.to_bytes())
-        )),
-    }
 }
 
 /// Why execve(2) would refuse the command, as far as its files tell: for a report that cannot ask
@@ -197,7 +191,7 @@ fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
 }
 
 /// Why execve(2) failed, from the errno and what the files look like.
-fn explain(path: &CStr, errno: Errno) -> Refusal {
+pub fn explain(path: &CStr, errno: Errno) -> Refusal {
     let (scripts, last) = target::chain(path);
     let interpreter = shown(last.path.to_bytes());
     // What the file that the kernel stumbled over is to the command.

@@ -20,7 +20,7 @@ use crate::init_plan::{self, InitPlan};
 use crate::plan::{Plan, Step};
 use crate::serve::Child;
 use crate::signals;
-use crate::sys::{self, Blocked};
+use crate::sys::{self, Blocked, Ended};
 
 /// Which process this is, once the plan has been performed.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
@@ -131,28 +131,27 @@ impl Parent<'_> {
     /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
     /// code: the child's own.
     pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
-        self.let_go(Child::stand_alone, |child| child.serve(warn))
+        let ended = self.let_go(Child::stand_alone, |child| child.serve(warn).map(Ended::Exited))?;
+        Ok(signals::exit_code(ended))
     }
 
     /// The same for a check, whose child only says what it finds: without a change that anybody
     /// else could notice.
-    pub fn rehearse(self) -> Result<c_int, Refusal> {
-        self.let_go(Child::stay_together, |child| {
-            child.wait().map(signals::exit_code).map_err(failed("waitid"))
-        })
+    pub fn rehearse(self) -> Result<Ended, Refusal> {
+        self.let_go(Child::stay_together, |child| child.wait().map_err(failed("waitid")))
     }
 
     fn let_go(
         self,
         set_apart: impl FnOnce(&Child) -> Result<(), Refusal>,
-        serve: impl FnOnce(&mut Child) -> Result<c_int, Refusal>,
-    ) -> Result<c_int, Refusal> {
+        serve: impl FnOnce(&mut Child) -> Result<Ended, Refusal>,
+    ) -> Result<Ended, Refusal> {
         let Parent { init, mut child, ready, go, childs } = self;
         let result = match childs.into_iter().try_for_each(close).and_then(|()| read_byte(&ready)) {
             // The child has ended, and has said why. One that has not sees the end of the file.
             Ok(None) => {
                 drop(go);
-                return child.wait().map(signals::exit_code).map_err(failed("waitid"));
+                return child.wait().map_err(failed("waitid"));
             }
             Ok(Some(READY)) => close(ready)
                 .and_then(|()| hold_nothing(init))

@@ -20,16 +20,14 @@ use crate::sys::{self, Ended};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     Executed,
-    /// It returned this, of which success is a lie.
-    Returned(nix::Result<()>),
-    /// The kernel failed when the old program was gone already, or a filter kills for the call.
+    Failed(Errno),
+    /// The kernel gave up when the old program was gone already.
     Killed(c_int),
 }
 
-/// Exit statuses of the child and its tracer, beside the errno, which is smaller than these. The
-/// signal is added to the first.
+/// Exit statuses of the child and its tracer, beside an errno, which is smaller. The signal is added
+/// to the first.
 const KILLED: c_int = 160;
-const LIED: c_int = 253;
 const EXECUTED: c_int = 254;
 const UNTRIED: c_int = 255;
 
@@ -46,9 +44,8 @@ pub fn ask(plan: &Plan, start: &Credentials, argv: &[&CStr], environment: &[&CSt
     match sys::wait_for(tracer).ok()? {
         Ended::Exited(UNTRIED) | Ended::Signaled(_) => None,
         Ended::Exited(EXECUTED) => Some(Answer::Executed),
-        Ended::Exited(LIED) => Some(Answer::Returned(Ok(()))),
         Ended::Exited(status) if status > KILLED => Some(Answer::Killed(status - KILLED)),
-        Ended::Exited(errno) => Some(Answer::Returned(Err(Errno::from_raw(errno)))),
+        Ended::Exited(errno) => Some(Answer::Failed(Errno::from_raw(errno))),
     }
 }
 
@@ -59,8 +56,9 @@ pub fn ask(plan: &Plan, start: &Credentials, argv: &[&CStr], environment: &[&CSt
 /// that is not traced reads the end of the file.
 fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
     let (go, go_of_tracer) = sys::pipe().ok()?;
-    // A process whose file gave it capabilities cannot be traced. With this it can, by those of
-    // the same user who hold as much. Where this fails, the next call does.
+    // A start that gained its file's capabilities is undumpable, and cannot be traced. After this
+    // call those can trace it who have its user and all its capabilities. A change of user makes
+    // the child undumpable again. Where this call fails, tracing does.
     let _ = sys::set_dumpable();
     let Some(child) = sys::fork().ok()? else {
         drop(go_of_tracer);
@@ -73,8 +71,8 @@ fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
         Some(Ended::Exited(status)) => Some(status),
         Some(Ended::Signaled(signal)) => Some(KILLED + signal),
         None => {
-            // This takes the child's user, or KILL. The end of this process kills it, too, but then
-            // PID 1 has to reap it, which not every PID 1 does.
+            // To kill the child takes its user, or KILL. The end of this process would kill it, too,
+            // but PID 1 would have to reap it, and not every PID 1 does.
             if apply::perform_all(&plan.steps).is_ok() && sys::kill(child, libc::SIGKILL).is_ok() {
                 let _ = sys::wait_for(child);
             }
@@ -90,8 +88,7 @@ fn attempt(plan: &Plan, start: &Credentials, command: &CStr, argv: &[&CStr], env
     let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
     let found = exec::find(command, environment::value(&environment, b"PATH"), &verified);
     match found.map(|found| exec::execute(&verified, &found, argv, &environment)) {
-        Ok(Ok(())) => LIED,
         Ok(Err(errno)) => errno as c_int,
-        Err(_) => UNTRIED,
+        _ => UNTRIED,
     }
 }

@@ -555,7 +555,10 @@ impl Output {
             ),
         };
         assert!(
-            self.code == code && self.stdout.ends_with(&end) && self.stderr.is_empty(),
+            self.code == code
+                && self.stdout.ends_with(&end)
+                && self.stdout.matches("\noutcome\n").count() == 1
+                && self.stderr.is_empty(),
             "{}\n{}\nthe run: {}\n{}",
             self.stdout,
             self.stderr,
