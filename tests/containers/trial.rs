@@ -389,7 +389,7 @@ fn a_check_leaves_no_process_behind() {
 /// A uid that no other process has, not even of another run of these tests: a limit counts all of a
 /// user's.
 fn lone_uid() -> u32 {
-    100_000 + std::process::id()
+    100_000 + std::process::id() % 30_000
 }
 
 #[test]
@@ -399,8 +399,10 @@ fn a_check_fails_for_a_limit_on_processes_where_a_run_does() {
     let user = format!("{uid}:{uid}");
     let switched = || Container::root().env("CAPSHIM_USER", &user);
     let stays = || Container::user(uid, uid).env("CAPSHIM_CAPS", "none");
+    // In a user namespace the limit counts for root too.
+    let inside = || switched().user_namespace(uid * 10_000, 150_000);
     // Init mode takes a process more than a run without.
-    let starts: [(&dyn Fn() -> Container, &str, u32, i32); 9] = [
+    let starts: [(&dyn Fn() -> Container, &str, u32, i32); 12] = [
         (&switched, "0", 0, 0),
         (&switched, "0", 1, 0),
         (&switched, "1", 0, 71),
@@ -410,6 +412,9 @@ fn a_check_fails_for_a_limit_on_processes_where_a_run_does() {
         (&stays, "1", 1, 71),
         (&stays, "1", 2, 0),
         (&stays, "1", 3, 0),
+        (&inside, "0", 1, 0),
+        (&inside, "1", 1, 71),
+        (&inside, "1", 2, 0),
     ];
     for (start, init, most, code) in starts {
         let start = || start().env("CAPSHIM_INIT", init).most_processes(most);
