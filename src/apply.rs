@@ -3,13 +3,15 @@
 //! It decides nothing: a step that fails ends the run, whatever it was, the stdio aside.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::statfs::fstatfs;
-use nix::unistd::{fchown, isatty};
+use nix::sys::termios::tcgetsid;
+use nix::unistd::{fchown, getpid};
 
 use crate::capset::ThreadCaps;
 use crate::credentials::{self, Credentials};
@@ -110,7 +112,7 @@ fn share_stdio(gid: Gid) -> Result<(), Errno> {
     results.into_iter().collect()
 }
 
-/// Only an anonymous pipe or a terminal, and only root's: a named FIFO, a file, a socket or
+/// Only root's, and only what has no other users by its name: a named FIFO, a file, a socket or
 /// /dev/null belongs to others too. As the owner, and with the group its own by now, this
 /// process needs neither CHOWN nor FOWNER.
 fn share(fd: BorrowedFd, status: &libc::stat, gid: Gid) -> Result<(), Errno> {
@@ -118,8 +120,10 @@ fn share(fd: BorrowedFd, status: &libc::stat, gid: Gid) -> Result<(), Errno> {
     const PIPEFS: libc::c_long = 0x5049_5045;
     let kind = status.st_mode & libc::S_IFMT;
     let ours = match kind {
+        // It can outlive this process, but its only names are the descriptors in /proc/PID/fd,
+        // and who may look at these may have the descriptor itself (proc_pid_fd(5)).
         libc::S_IFIFO => fstatfs(fd)?.filesystem_type().0 as libc::c_long == PIPEFS,
-        libc::S_IFCHR => isatty(fd).unwrap_or(false),
+        libc::S_IFCHR => is_own_terminal(fd, status.st_rdev),
         _ => false,
     };
     if !ours || status.st_uid != 0 {
@@ -132,4 +136,13 @@ fn share(fd: BorrowedFd, status: &libc::stat, gid: Gid) -> Result<(), Errno> {
     };
     fchown(fd, None, Some(nix::unistd::Gid::from_raw(gid.raw())))?;
     fchmod(fd, Mode::from_bits_truncate(status.st_mode & 0o7777 | rights))
+}
+
+/// A runtime makes a pseudo-terminal for each command that is to have one, and that command
+/// leads its session. Any other terminal has users who stay when the application has ended:
+/// root's shell, the host, or whoever opens a device such as /dev/tty.
+fn is_own_terminal(fd: BorrowedFd, device: libc::dev_t) -> bool {
+    /// UNIX98_PTY_SLAVE_MAJOR, and how many follow (Documentation/admin-guide/devices.txt).
+    const PTS: Range<u32> = 136..144;
+    PTS.contains(&libc::major(device)) && tcgetsid(fd) == Ok(getpid())
 }

@@ -45,8 +45,8 @@ pub enum Step {
     KeepCaps,
     SetGroups(Vec<Gid>),
     SetGid(Gid),
-    /// Gives the group of the descriptors 0 to 2 to the application, where they are pipes or
-    /// terminals of root's: it could not open /dev/stdout again otherwise. Not fatal.
+    /// Gives the group of the descriptors 0 to 2 to the application, where they are pipes of
+    /// root's or its own terminal: it could not open /dev/stdout again otherwise. Not fatal.
     ShareStdio(Gid),
     DropBounding(u8),
     SetUid(Uid),

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe;
 
-use crate::container::{Container, Output};
+use crate::container::{Container, Output, on_terminal};
 
 /// What takes longer fails its test.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -93,6 +93,13 @@ impl Live {
     /// The runtime's own process, which connects the terminals.
     pub fn runc(&self) -> i32 {
         children(self.runc.id() as i32)[0]
+    }
+
+    /// Runs another command in the container, on a terminal, and returns what was written there.
+    pub fn exec_on_terminal(&self, command: &[&str]) -> String {
+        let mut exec = self.container.runc_with("exec", &["--tty"]);
+        exec.args(command);
+        on_terminal(exec).1.replace('\r', "")
     }
 
     /// Sends a signal to the container's first process.

@@ -50,6 +50,7 @@ mod starts;
 mod stdio;
 mod strace;
 mod targets;
+mod terminals;
 mod trace;
 mod trial;
 mod volume;
