@@ -13,8 +13,9 @@ use nix::unistd::{getgroups, getresgid, getresuid};
 
 fn main() {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let mut sections: Vec<&str> =
-        arguments.iter().map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    // From a path on they are the kernel's own, where a script names this program.
+    let words = arguments.iter().map_while(|word| word.to_str());
+    let mut sections: Vec<&str> = words.take_while(|word| *word != "--" && !word.starts_with('/')).collect();
     if sections.is_empty() {
         sections.push("credentials");
     }

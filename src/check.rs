@@ -19,6 +19,7 @@ use crate::error::Refusal;
 use crate::exec;
 use crate::init::{self, Gate, Side};
 use crate::layout::Layout;
+use crate::own_file;
 use crate::plan::{Plan, Step};
 use crate::prepare::{Prepared, prepare};
 use crate::report::{self, Surroundings};
@@ -36,7 +37,7 @@ pub fn check(
     let mut to = Layout::new(wants_colour && sys::writes_to_terminal());
     let mut start = credentials::read()?;
     start.bounding = credentials::bounding().ok();
-    start.own_file = Some(credentials::own_file());
+    start.own_file = Some(own_file::read());
     report::granted(&mut to, &start, &surroundings());
 
     let settings = || {

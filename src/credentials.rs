@@ -10,13 +10,12 @@ use std::io::Read;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
-use nix::sys::statvfs::FsFlags;
 
 use crate::capset::{Cap, CapSet};
 use crate::diagnose;
 use crate::error::{Refusal, errno_of};
-use crate::file_caps::FileCaps;
 use crate::identity::{Gid, Id, OVERFLOW_ID, Uid};
+use crate::own_file::OwnFile;
 use crate::sys;
 
 /// Real, effective and saved id (credentials(7)).
@@ -104,9 +103,17 @@ impl Credentials {
         gid.raw() != OVERFLOW_ID || self.overflow_gid == OverflowGid::Certain
     }
 
-    /// What this program's own file permits; nothing where it was not read.
+    /// What this program's own file is known to permit; nothing where it was not read.
     pub fn carried(&self) -> CapSet {
-        self.own_file.as_ref().and_then(|file| file.caps).map_or(CapSet::EMPTY, |caps| caps.permitted)
+        self.own_file.as_ref().and_then(OwnFile::known_caps).map_or(CapSet::EMPTY, |caps| caps.permitted)
+    }
+
+    /// The same, and all there is where nobody can tell.
+    pub fn may_carry(&self) -> CapSet {
+        match &self.own_file {
+            Some(OwnFile { caps: Err(_), .. }) => CapSet::from_bits(u64::MAX),
+            _ => self.carried(),
+        }
     }
 }
 
@@ -120,15 +127,6 @@ pub enum OverflowGid {
     Mapped,
     /// Every group is mapped.
     Certain,
-}
-
-/// What this program's own file carries. The path is the one it was executed by, so that
-/// /proc need not be there.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OwnFile {
-    pub path: Vec<u8>,
-    pub caps: Option<FileCaps>,
-    pub nosuid: bool,
 }
 
 /// Reads everything but the last three.
@@ -211,16 +209,6 @@ pub fn bounding() -> Result<CapSet, Refusal> {
         }
     }
     Ok(CapSet::from_bits(bits))
-}
-
-pub fn own_file() -> OwnFile {
-    let path = sys::executed_path();
-    let caps = sys::security_capability(path).ok().flatten().and_then(|xattr| FileCaps::parse(&xattr).ok());
-    OwnFile {
-        path: path.to_bytes().to_vec(),
-        caps,
-        nosuid: sys::mount_flags(path).is_ok_and(|flags| flags.contains(FsFlags::ST_NOSUID)),
-    }
 }
 
 fn groups() -> Result<Vec<Gid>, Refusal> {

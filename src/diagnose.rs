@@ -15,6 +15,7 @@ use crate::credentials::{Credentials, Securebits};
 use crate::cure;
 use crate::error::{Exit, Refusal, shown};
 use crate::identity::{Gid, Uid};
+use crate::own_file::OwnFile;
 use crate::plan::{Step, listed};
 
 /// Started as root without `CAPSHIM_USER`.
@@ -82,10 +83,12 @@ fn non_root_lacking(lacking: CapSet, ungranted: CapSet, wanted: CapSet, start: &
         Refusal::new(Exit::NotGranted, format!("in the bounding set but not permitted: {lacking}; {cause}"))
     };
     if !carries {
-        return because(format!(
-            "the container was started as uid {uid} and {path} has no such file capabilities"
-        ))
-        .hint(cure::non_root_start(wanted, &path, start));
+        let has = match own.and_then(|file| file.caps.err()) {
+            Some(why) => format!("the file capabilities of {path} {why}"),
+            None => format!("{path} has no such file capabilities"),
+        };
+        return because(format!("the container was started as uid {uid} and {has}"))
+            .hint(cure::non_root_start(wanted, &path, start));
     }
     if own.is_some_and(|file| file.nosuid) {
         return because(format!("{path} is on a nosuid mount, where they do not count")).hint(format!(
@@ -93,7 +96,7 @@ fn non_root_lacking(lacking: CapSet, ungranted: CapSet, wanted: CapSet, start: &
             cure::file_caps(wanted, "COPY")
         ));
     }
-    if own.and_then(|file| file.caps).is_some_and(|caps| caps.foreign) {
+    if own.and_then(OwnFile::known_caps).is_some_and(|caps| caps.foreign) {
         return because(format!("{path} has them, but they belong to another user namespace")).hint(format!(
             "write them again from inside this user namespace: {}",
             cure::file_caps(wanted, &path)
@@ -210,25 +213,41 @@ pub fn root_would_regain(more: CapSet, request: CapSet, means: CapSet) -> Refusa
     match means.is_empty() {
         true => refusal
             .hint(format!("{leave_out}; or grant no more than is asked for: {}", cure::grant_only(request))),
-        false => refusal.hint(format!(
-            "{leave_out}; or grant SETPCAP, by which capshim drops the rest: {}",
-            cure::grant(request | means | CapSet::of(&[Cap::CAP_SETPCAP]))
-        )),
+        false => refusal.hint(format!("{leave_out}; or {}", with_setpcap(request | means))),
     }
 }
 
-/// This program's file carries more than the request, and could be executed again.
-pub fn file_would_regain(more: CapSet, request: CapSet, start: &Credentials) -> Refusal {
-    Refusal::new(
-        Exit::Setting,
-        format!("{}='0' would let the application run this program again and take {more} from its file capabilities", config::NO_NEW_PRIVS),
-    )
-    .hint(format!(
-        "leave {} out; or give the file no more than {} asks for: {}",
-        config::NO_NEW_PRIVS,
-        config::CAPS,
-        cure::file_caps(request, &cure::this_program(start))
-    ))
+fn with_setpcap(grants: CapSet) -> String {
+    let all = grants | CapSet::of(&[Cap::CAP_SETPCAP]);
+    format!("grant SETPCAP, by which capshim drops the rest: {}", cure::grant(all))
+}
+
+/// This program's file carries more than the request, or nobody can tell, and could be executed
+/// again.
+pub fn file_would_regain(more: CapSet, request: CapSet, means: CapSet, start: &Credentials) -> Refusal {
+    let path = cure::this_program(start);
+    let refusal = |will: &str, from: String| {
+        let setting = config::NO_NEW_PRIVS;
+        let cause = format!(
+            "{setting}='0' {will} let the application run this program again and take {more} from {from}"
+        );
+        Refusal::new(Exit::Setting, cause)
+    };
+    let leave_out = format!("leave {} out", config::NO_NEW_PRIVS);
+    match start.own_file.as_ref().and_then(|file| file.caps.err()) {
+        None => refusal("would", "its file capabilities".to_owned()).hint(format!(
+            "{leave_out}; or give the file no more than {} asks for: {}",
+            config::CAPS,
+            cure::file_caps(request, &path)
+        )),
+        Some(why) => {
+            let refusal = refusal("may", format!("the file capabilities of {path}, which {why}"));
+            match means.is_empty() {
+                true => refusal.hint(leave_out),
+                false => refusal.hint(format!("{leave_out}; or {}", with_setpcap(request | means))),
+            }
+        }
+    }
 }
 
 /// A step's call failed. `denies_setgroups` is what this user namespace says.

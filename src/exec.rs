@@ -11,13 +11,14 @@ use nix::sys::stat::stat;
 use nix::sys::statvfs::FsFlags;
 
 use crate::apply::Verified;
+use crate::chain::{self, Link, executable};
 use crate::diagnose;
 use crate::elf;
 use crate::error::{Exit, Refusal, shown};
 use crate::file_caps::{self, Head};
 use crate::reach::{self, Closed};
 use crate::sys;
-use crate::target::{self, Effect, Link};
+use crate::target::{self, Effect};
 
 /// Docker's default, for an environment without PATH.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -60,16 +61,17 @@ pub fn execute(
 /// Why execve(2) would refuse the command, as far as its files tell: for a report that cannot ask
 /// the kernel (see `trial`).
 pub fn foresee(found: &Found) -> Result<(), Refusal> {
-    let (scripts, last) = target::chain(&found.path);
+    let (scripts, last) = chain::chain(&found.path);
     let interpreters = scripts.iter().chain([&last]).skip(1);
     let unusable = interpreters.filter_map(|link| executable(&link.path).err()).next();
-    let errno = match (unusable, file_caps::head(&last.head)) {
+    let errno = match (unusable, file_caps::head(last.head())) {
         (Some(Errno::EISDIR), _) => Errno::EACCES,
         (Some(errno), _) => errno,
         (None, Head::Script(_)) => Errno::ELOOP,
         (None, Head::BadScript) => Errno::ENOEXEC,
-        (None, Head::Other) if last.head.is_empty() && !is_empty(&last.path) => return Ok(()),
-        (None, Head::Other) => match elf::machine(&last.head) {
+        // It may be anything.
+        (None, Head::Other) if last.start.is_err() && !is_empty(&last.path) => return Ok(()),
+        (None, Head::Other) => match elf::machine(last.head()) {
             Some(machine) if machine.runs_here() => {
                 match unusable_loader(&last.path).or_else(|| unfit_loader(&last)) {
                     Some((_, errno)) => errno,
@@ -94,14 +96,12 @@ fn unusable_loader(program: &CStr) -> Option<(CString, Errno)> {
 fn unfit_loader(program: &Link) -> Option<(CString, Errno)> {
     /// The kernel reads a whole header.
     const HEADER: usize = 64;
-    let loader = CString::new(elf::loader(&program.path)?).ok()?;
-    let head = target::head(&loader);
-    let unknown = head.is_empty() && !is_empty(&loader);
-    let errno = if head.len() < HEADER { Errno::EIO } else { Errno::ELIBBAD };
-    (!unknown && elf::machine(&head) != elf::machine(&program.head)).then_some((loader, errno))
+    let loader = Link::new(CString::new(elf::loader(&program.path)?).ok()?);
+    let unknown = loader.start.is_err() && !is_empty(&loader.path);
+    let errno = if loader.head().len() < HEADER { Errno::EIO } else { Errno::ELIBBAD };
+    (!unknown && elf::machine(loader.head()) != elf::machine(program.head())).then_some((loader.path, errno))
 }
 
-/// A file that cannot be read may be anything.
 fn is_empty(path: &CStr) -> bool {
     stat(path).is_ok_and(|status| status.st_size == 0)
 }
@@ -152,16 +152,6 @@ pub fn candidates(command: &CStr, path: &[u8]) -> impl Iterator<Item = CString> 
     directories.filter_map(|directory| CString::new([directory, b"/", command.to_bytes()].concat()).ok())
 }
 
-/// Whether execve(2) would get as far as reading the file.
-fn executable(path: &CStr) -> Result<(), Errno> {
-    sys::may_execute(path)?;
-    match stat(path)?.st_mode & libc::S_IFMT {
-        libc::S_IFREG => Ok(()),
-        libc::S_IFDIR => Err(Errno::EISDIR),
-        _ => Err(Errno::EACCES),
-    }
-}
-
 fn denied(path: &CStr, errno: Errno) -> Refusal {
     let refusal =
         Refusal::new(Exit::CannotExecute, format!("cannot execute {}: {errno}", shown(path.to_bytes())));
@@ -192,7 +182,7 @@ fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
 
 /// Why execve(2) failed, from the errno and what the files look like.
 pub fn explain(path: &CStr, errno: Errno) -> Refusal {
-    let (scripts, last) = target::chain(path);
+    let (scripts, last) = chain::chain(path);
     let interpreter = shown(last.path.to_bytes());
     // What the file that the kernel stumbled over is to the command.
     let it = if scripts.is_empty() { "it".to_owned() } else { format!("its interpreter {interpreter}") };
@@ -202,7 +192,7 @@ pub fn explain(path: &CStr, errno: Errno) -> Refusal {
     match (errno, scripts.last()) {
         // Newer kernels look for an interpreter with an empty name.
         (Errno::ENOENT | Errno::EACCES, script)
-            if file_caps::head(&last.head) == Head::BadScript && executable(&last.path).is_ok() =>
+            if file_caps::head(last.head()) == Head::BadScript && executable(&last.path).is_ok() =>
         {
             explain_format(&it, &last, script.is_some(), refusal)
         }
@@ -263,11 +253,11 @@ fn explain_missing_loader(it: &str, path: &CStr, refusal: impl Fn(String) -> Ref
 /// ENOEXEC.
 fn explain_format(it: &str, file: &Link, interprets: bool, refusal: impl Fn(String) -> Refusal) -> Refusal {
     let path = shown(file.path.to_bytes());
-    if file_caps::head(&file.head) == Head::BadScript {
+    if file_caps::head(file.head()) == Head::BadScript {
         return refusal(format!("{it} has a #! line that names no interpreter"))
             .hint(format!("begin {path} with a line that does: #!/bin/sh"));
     }
-    match elf::machine(&file.head) {
+    match elf::machine(file.head()) {
         Some(machine) if machine != elf::machine_of_this_program() => {
             refusal(format!("{it} is for another architecture ({machine})"))
                 .hint("build or pull the image for this node's architecture")
@@ -276,7 +266,7 @@ fn explain_format(it: &str, file: &Link, interprets: bool, refusal: impl Fn(Stri
             .hint("put the whole program into the image: a copy or download may have been cut off"),
         None if is_empty(&file.path) => refusal(format!("{it} is empty"))
             .hint("put the whole program into the image: a copy or download may have been cut off"),
-        None if file.head.is_empty() => refusal(format!("{it} cannot be read and is no program"))
+        None if file.start.is_err() => refusal(format!("{it} cannot be read and is no program"))
             .hint(format!("if it is a script, begin {path} with a line #!/bin/sh and let everyone read it: chmod a+r {path}")),
         None if interprets => refusal(format!("{it} is no program and has no #! line"))
             .hint(format!("begin {path} with a line #!/bin/sh")),

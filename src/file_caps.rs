@@ -49,6 +49,17 @@ impl FileCaps {
         FileCaps { permitted, inheritable: CapSet::EMPTY, effective: false, foreign: false }
     }
 
+    /// What one file or the other may have.
+    pub fn either(one: Option<FileCaps>, other: Option<FileCaps>) -> Option<FileCaps> {
+        let (Some(a), Some(b)) = (one, other) else { return one.or(other) };
+        Some(FileCaps {
+            permitted: a.permitted | b.permitted,
+            inheritable: a.inheritable | b.inheritable,
+            effective: a.effective | b.effective,
+            foreign: a.foreign | b.foreign,
+        })
+    }
+
     /// The attribute as setxattr(2) takes it, in revision 2. In a user namespace the kernel
     /// makes revision 3 of it, with that namespace's root.
     pub fn to_xattr(self) -> [u8; 20] {

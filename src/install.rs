@@ -23,6 +23,7 @@ use crate::error::{Note, Refusal, errno_of, shown};
 use crate::file_caps::FileCaps;
 use crate::identity::Uid;
 use crate::install_error::{self, Attempt, Copy};
+use crate::own_file;
 use crate::plan;
 use crate::sys;
 
@@ -48,7 +49,7 @@ impl fmt::Display for Installed {
 /// capabilities, permitted, or none.
 pub fn install(path: &CStr, file_caps: CapSet) -> Result<Installed, Refusal> {
     let start = credentials::read()?;
-    plan::refuse_set_id(&start, sys::executed_path())?;
+    plan::refuse_set_id(&start, own_file::path)?;
     refuse_effective_file(&start)?;
     let program = this_program()?;
     let target = Target::find(path, file_caps, start)?;
@@ -65,24 +66,18 @@ fn refuse_effective_file(start: &Credentials) -> Result<(), Refusal> {
     let given = start.effective - start.ambient;
     match given.is_empty() || start.uid.effective == Uid::ROOT {
         true => Ok(()),
-        false => {
-            Err(install_error::effective_file(given, sys::executed_path().to_bytes(), start.uid.effective))
-        }
+        false => Err(install_error::effective_file(given, own_file::path().to_bytes(), start.uid.effective)),
     }
 }
 
 /// The bytes of the file that this process runs, even if it is deleted or replaced by now.
 fn this_program() -> Result<Vec<u8>, Refusal> {
-    let (path, file) = match sys::open(c"/proc/self/exe") {
-        // /proc is not mounted.
-        Err(Errno::ENOENT) => (sys::executed_path(), sys::open(sys::executed_path())),
-        result => (c"/proc/self/exe", result),
-    };
+    let path = own_file::content().map_err(|errno| install_error::failed("statfs(/proc/self)", errno))?;
     let failed = |call: &str, errno: Errno| {
         install_error::failed(&format!("{call}({})", shown(path.to_bytes())), errno)
     };
     let mut bytes = Vec::new();
-    let mut file = file.map_err(|errno| failed("open", errno))?;
+    let mut file = sys::open(&path).map_err(|errno| failed("open", errno))?;
     file.read_to_end(&mut bytes).map_err(|error| failed("read", errno_of(&error)))?;
     Ok(bytes)
 }

@@ -7,15 +7,16 @@
 //! Pure, no system call: [`cli`], [`config`], [`words`], [`capset`], [`identity`],
 //! [`accounts`], [`groups`], [`change`], [`plan`], [`init_plan`], [`expected`], [`file_caps`],
 //! [`outcome`], [`environment`], [`diagnose`], [`signals`], [`report`], [`layout`],
-//! [`install_error`], [`cure`], [`error`]. The rest reads ([`credentials`], [`target`], [`elf`],
-//! [`reach`], [`prepare`]), changes ([`apply`]) or replaces ([`exec`]) this process, stays in its
-//! place ([`init`], [`serve`]), says what a run would do ([`check`], [`trial`]), or copies its
-//! program ([`install`]); every unsafe line is in [`sys`].
+//! [`install_error`], [`cure`], [`error`]. The rest reads ([`credentials`], [`own_file`],
+//! [`target`], [`chain`], [`elf`], [`reach`], [`prepare`]), changes ([`apply`]) or replaces
+//! ([`exec`]) this process, stays in its place ([`init`], [`serve`]), says what a run would do
+//! ([`check`], [`trial`]), or copies its program ([`install`]); every unsafe line is in [`sys`].
 #![deny(unsafe_code)]
 
 pub mod accounts;
 pub mod apply;
 pub mod capset;
+pub mod chain;
 pub mod change;
 pub mod check;
 pub mod cli;
@@ -37,6 +38,7 @@ pub mod install;
 pub mod install_error;
 pub mod layout;
 pub mod outcome;
+pub mod own_file;
 pub mod plan;
 pub mod prepare;
 pub mod reach;

@@ -3,6 +3,8 @@
 //! Pure: the kernel's rule is in `file_caps`; what the command's file is, `target` reads.
 #![forbid(unsafe_code)]
 
+use nix::errno::Errno;
+
 use crate::capset::CapSet;
 use crate::config;
 use crate::credentials::{Credentials, Securebits};
@@ -41,6 +43,34 @@ pub fn judge(before: &Before, file: &Executable, name: &str, start: &Credentials
         return Err(file_differs(name, caps, &after, before, start));
     }
     Ok(after)
+}
+
+/// Whether any file could leave the application with other credentials. With no_new_privs none
+/// gives it something, and the attribute that takes most away is an empty one.
+pub fn depends_on_file(before: &Before) -> bool {
+    let empty = Executable { caps: Some(FileCaps::default()), ..Executable::default() };
+    let keeps = |after: After| (after.permitted, after.effective) == (before.permitted, before.permitted);
+    !before.no_new_privs || !after_exec(before, &empty).is_ok_and(keeps)
+}
+
+/// A file that the application's user may execute and not read, where that matters.
+pub fn unknown_file(name: &str, errno: Errno, before: &Before) -> Refusal {
+    let refusal = Refusal::new(
+        Exit::CannotExecute,
+        format!(
+            "open({name}): {errno}: it can be executed but not read, and a script's interpreter could have file capabilities or set-id bits \
+             that change what {} asks for",
+            config::CAPS
+        ),
+    );
+    if errno != Errno::EACCES {
+        return refusal;
+    }
+    let readable = format!("let the application's user read it: chmod a+r {name}");
+    match depends_on_file(&Before { no_new_privs: true, ..*before }) {
+        true => refusal.hint(readable),
+        false => refusal.hint(format!("{readable}; or leave {} out", config::NO_NEW_PRIVS)),
+    }
 }
 
 /// The command's file has the effective bit and capabilities that it cannot get: they were
@@ -101,11 +131,64 @@ fn without_file_capabilities(name: &str) -> String {
 /// A third way, where the file makes its permitted set effective and could be given the same
 /// request: where root switches, or where no_new_privs makes sure that nothing is regained.
 fn asking_for(caps: FileCaps, before: &Before, start: &Credentials) -> String {
-    let switches = start.uid.effective != before.uid && start.carried().is_subset_of(caps.permitted);
+    let switches = start.uid.effective != before.uid && start.may_carry().is_subset_of(caps.permitted);
     let to_be_had = caps.permitted.is_subset_of(start.permitted) && (switches || before.no_new_privs);
     if !caps.effective || caps.permitted.is_empty() || !to_be_had {
         return String::new();
     }
     let list = cure::list(caps.permitted);
     format!("; or ask for what the file gives: {}={list}", config::CAPS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Id;
+
+    /// All sets of two capabilities.
+    fn sets() -> impl Iterator<Item = CapSet> {
+        (0..4).map(|bits| CapSet::from_bits(bits << 13))
+    }
+
+    fn files() -> Vec<Executable> {
+        let mut files = vec![Executable::default()];
+        for permitted in sets() {
+            for inheritable in sets() {
+                for effective in [false, true] {
+                    let caps = FileCaps { permitted, inheritable, effective, foreign: false };
+                    files.push(Executable { caps: Some(caps), ..Executable::default() });
+                }
+            }
+        }
+        files.push(Executable { set_uid: Uid::new(7), ..Executable::default() });
+        files
+    }
+
+    #[test]
+    fn an_unknown_file_matters_exactly_where_there_is_one_that_would() {
+        let ids = [Uid::ROOT, Uid::new(1000).unwrap()];
+        for (uid, securebits) in ids.map(|uid| [(uid, 0), (uid, Securebits::NOROOT)]).concat() {
+            for (request, more) in sets().flat_map(|request| sets().map(move |more| (request, more))) {
+                for no_new_privs in [true, false] {
+                    let before = Before {
+                        uid,
+                        gid: Gid::new(1000).unwrap(),
+                        permitted: request,
+                        inheritable: request,
+                        ambient: request,
+                        bounding: request | more,
+                        no_new_privs,
+                        securebits: Securebits(securebits),
+                    };
+                    let matters = |file: &Executable| match after_exec(&before, file) {
+                        Ok(after) => (after.permitted, after.effective) != (request, request),
+                        Err(Obstacle::ChangesIds { .. }) => true,
+                        // It is not executed.
+                        Err(Obstacle::NotPermitted) => false,
+                    };
+                    assert_eq!(depends_on_file(&before), files().iter().any(matters), "{before:?}");
+                }
+            }
+        }
+    }
 }

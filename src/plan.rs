@@ -5,7 +5,7 @@
 //! fail step by step. `apply` performs it.
 #![forbid(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::CString;
 use std::fmt;
 
 use crate::accounts::Accounts;
@@ -109,7 +109,7 @@ pub fn listed(groups: &[Gid]) -> String {
 }
 
 /// A start with changed ids is no container start: whoever started it chose the environment.
-pub fn refuse_set_id(start: &Credentials, program: &CStr) -> Result<(), Refusal> {
+pub fn refuse_set_id(start: &Credentials, program: impl FnOnce() -> CString) -> Result<(), Refusal> {
     let (uid, gid) = (start.uid, start.gid);
     if uid.real == uid.effective && gid.real == gid.effective {
         return Ok(());
@@ -120,16 +120,20 @@ pub fn refuse_set_id(start: &Credentials, program: &CStr) -> Result<(), Refusal>
     )
     .hint(format!(
         "remove the bits: chmod u-s,g-s {} (a start as root, or file capabilities, do what they were meant to do)",
-        shown(program.to_bytes())
+        shown(program().to_bytes())
     )))
 }
 
-/// Whether a step or a message depends on the bounding set and on this program's own file,
-/// which are read only then.
+/// Whether a step or a message depends on the bounding set, which is read only then.
 pub fn needs_bounding(config: &Config, start: &Credentials) -> bool {
+    start.permitted.contains(Cap::CAP_SETPCAP) || needs_own_file(config, start)
+}
+
+/// Whether a decision or a message depends on this program's own file.
+pub fn needs_own_file(config: &Config, start: &Credentials) -> bool {
     let switch = if start.uid.effective == Uid::ROOT { SWITCH } else { CapSet::EMPTY };
     let lacks_any = !(config.caps.required | switch).is_subset_of(start.permitted);
-    start.permitted.contains(Cap::CAP_SETPCAP) || !config.no_new_privs || lacks_any
+    !config.no_new_privs || lacks_any
 }
 
 /// Makes the plan, or says why there is none.
@@ -278,10 +282,10 @@ fn refuse_regain(
     // Only its file can have given a non-root process what is permitted and not ambient.
     let given =
         if start.uid.effective == Uid::ROOT { CapSet::EMPTY } else { start.permitted - start.ambient };
-    let more = ((given | start.carried()) & bounding) - request;
+    let more = ((given | start.may_carry()) & bounding) - request;
     match more.is_empty() {
         true => Ok(()),
-        false => Err(diagnose::file_would_regain(more, request, start)),
+        false => Err(diagnose::file_would_regain(more, request, change.means(), start)),
     }
 }
 

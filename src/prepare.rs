@@ -16,6 +16,7 @@ use crate::credentials::{self, Credentials};
 use crate::diagnose;
 use crate::error::{Exit, Note, Refusal, errno_of};
 use crate::identity::{Gid, Id, OVERFLOW_ID, Ref};
+use crate::own_file;
 use crate::plan::{self, Plan};
 use crate::reach::{self, Closed};
 use crate::sys;
@@ -31,11 +32,13 @@ pub struct Prepared {
 
 /// Makes the plan for a process that has these credentials, or says why there is none.
 pub fn prepare(mut start: Credentials, environment: &[&CStr]) -> Result<Prepared, Refusal> {
-    plan::refuse_set_id(&start, sys::executed_path())?;
+    plan::refuse_set_id(&start, own_file::path)?;
     let config = Config::parse(environment)?;
     if plan::needs_bounding(&config, &start) {
         start.bounding = Some(credentials::bounding()?);
-        start.own_file = Some(credentials::own_file());
+    }
+    if plan::needs_own_file(&config, &start) {
+        start.own_file = Some(own_file::read());
     }
     if has_overflow_gid(&config, &start) {
         start.overflow_gid = credentials::overflow_gid();

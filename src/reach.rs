@@ -4,10 +4,7 @@
 //! It only looks; nothing may be decided by it.
 #![forbid(unsafe_code)]
 
-use std::ffi::{CStr, CString, OsStr};
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::ffi::{CStr, CString};
 
 use nix::errno::Errno;
 
@@ -28,29 +25,29 @@ pub enum Closed {
 
 /// Follows the path, and the symbolic links in it, to the first folder that denies the way.
 pub fn closed(path: &CStr) -> Closed {
-    let mut at = PathBuf::from(OsStr::from_bytes(path.to_bytes()));
+    let mut at = path.to_bytes().to_vec();
     for _ in 0..MOST_LINKS {
-        let closed = at.ancestors().skip(1).filter(|folder| is_closed(folder)).last().map(Path::to_owned);
-        let end = closed.as_deref().unwrap_or(&at);
-        match (fs::read_link(end), &closed) {
+        let slashes = at.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        // Up to each slash; the first may be the root itself.
+        let closed = slashes.map(|(at, _)| at.max(1)).find(|end| is_closed(&at[..*end]));
+        let end = closed.unwrap_or(at.len());
+        match (c_string(&at[..end]).and_then(|link| sys::read_link(&link)), closed) {
             (Ok(target), _) => {
-                let mut next = end.parent().unwrap_or(Path::new("/")).join(target);
-                next.extend(at.strip_prefix(end).into_iter().flatten());
-                at = next;
+                let folder = at[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+                let folder = if target.to_bytes().starts_with(b"/") { 0 } else { folder };
+                at = [&at[..folder], target.to_bytes(), &at[end..]].concat();
             }
-            (Err(_), Some(folder)) => return Closed::Folder(words(folder)),
+            (Err(_), Some(end)) => return Closed::Folder(shown(&at[..end])),
             (Err(_), None) => break,
         }
     }
-    Closed::File(words(&at))
+    Closed::File(shown(&at))
 }
 
-/// An empty path is the working directory's, which was entered already.
-fn is_closed(folder: &Path) -> bool {
-    CString::new(folder.as_os_str().as_bytes())
-        .is_ok_and(|path| sys::may_execute(&path) == Err(Errno::EACCES))
+fn is_closed(folder: &[u8]) -> bool {
+    c_string(folder).and_then(|path| sys::may_execute(&path)) == Err(Errno::EACCES)
 }
 
-fn words(path: &Path) -> String {
-    shown(path.as_os_str().as_bytes())
+fn c_string(path: &[u8]) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno::EINVAL)
 }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use crate::capset::{self, CapSet};
 use crate::config::{self, Config};
-use crate::credentials::{Credentials, Ids, OwnFile};
+use crate::credentials::{Credentials, Ids};
 use crate::cure;
 use crate::error::{Note, Refusal, shown};
 use crate::exec::Found;
@@ -18,6 +18,7 @@ use crate::groups;
 use crate::identity::{Gid, Inherited};
 use crate::init_plan::{self, Forward};
 use crate::layout::{Layout, Paint};
+use crate::own_file::OwnFile;
 use crate::plan::{Plan, Step};
 use crate::prepare::Prepared;
 
@@ -342,9 +343,10 @@ fn user_namespace(surroundings: &Surroundings) -> String {
 
 fn own_file(file: &OwnFile) -> String {
     let caps = match &file.caps {
-        None => "no file capabilities".to_owned(),
-        Some(caps) if file.nosuid => format!("{caps} on a nosuid mount, where it does not count"),
-        Some(caps) => caps.to_string(),
+        Err(why) => format!("its file capabilities {why}"),
+        Ok(None) => "no file capabilities".to_owned(),
+        Ok(Some(caps)) if file.nosuid => format!("{caps} on a nosuid mount, where it does not count"),
+        Ok(Some(caps)) => caps.to_string(),
     };
     format!("{}: {caps}", shown(&file.path))
 }

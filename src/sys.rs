@@ -6,7 +6,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::fs::File;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -480,6 +480,17 @@ fn open_with(path: &CStr, flags: c_int) -> Result<File> {
     let fd = checked(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) })?;
     // SAFETY: the descriptor is new and nobody else's.
     Ok(unsafe { File::from_raw_fd(fd as c_int) })
+}
+
+/// Where a symbolic link leads (readlink(2)).
+pub fn read_link(path: &CStr) -> Result<CString> {
+    let mut target = vec![0; libc::PATH_MAX as usize];
+    // SAFETY: writes at most `target.len()` bytes; the string ends in NUL.
+    let length = checked(unsafe {
+        libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), target.as_mut_ptr(), target.len())
+    })?;
+    target.truncate(length as usize);
+    CString::new(target).map_err(|_| Errno::UnknownErrno)
 }
 
 /// Writes all of it to standard output (1) or standard error (2), in one call if the kernel takes

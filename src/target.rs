@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
-use std::io::Read;
 
 use nix::errno::Errno;
 use nix::sys::stat::stat;
@@ -13,10 +12,11 @@ use nix::sys::statvfs::FsFlags;
 
 use crate::apply::Verified;
 use crate::capset::CapSet;
+use crate::chain::{self, Link};
 use crate::credentials;
 use crate::diagnose;
 use crate::error::{Note, Refusal, shown};
-use crate::file_caps::{self, Executable, FileCaps, Head};
+use crate::file_caps::{Before, Executable, FileCaps};
 use crate::identity::{Gid, Id, Uid};
 use crate::outcome;
 use crate::sys;
@@ -48,9 +48,12 @@ impl Effect {
 /// Refuses a command whose file would leave the application with other credentials than it
 /// has now, with the remedy.
 pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
-    let (_, Link { path: holder, .. }) = chain(path);
-    let file = executable_facts(&holder)?;
+    let (_, Link { path: holder, start }) = chain::chain(path);
     let now = verified.credentials();
+    if let Err(errno) = start {
+        refuse_unknown(&holder, errno, &outcome::before_exec(now, now.caps, verified.start().securebits))?;
+    }
+    let file = executable_facts(&holder)?;
     if file == Executable::default() {
         return Ok(Effect { holder, caps: None, ambient: now.caps, lost: CapSet::EMPTY });
     }
@@ -68,36 +71,13 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
     Ok(Effect { holder, caps: file.caps, ambient: after.ambient, lost })
 }
 
-/// One of the files that execve(2) opens, with its first bytes.
-#[derive(Debug)]
-pub struct Link {
-    pub path: CString,
-    pub head: Vec<u8>,
-}
-
-/// The command's file and, for a script, its interpreter, and so on as far as the kernel
-/// follows. The attributes that count at exec are those of the last.
-pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
-    let mut scripts = Vec::new();
-    let mut last = Link { path: path.to_owned(), head: head(path) };
-    while scripts.len() < file_caps::MOST_INTERPRETERS {
-        let Head::Script(interpreter) = file_caps::head(&last.head) else { break };
-        // The path ends before the first NUL byte.
-        let Ok(path) = CString::new(interpreter) else { break };
-        let head = head(&path);
-        scripts.push(std::mem::replace(&mut last, Link { path, head }));
+/// A file that the kernel may execute and this process not read can be a script, whose
+/// interpreter's file is what counts. One that execve(2) will not get to is left to it.
+fn refuse_unknown(file: &CStr, errno: Errno, before: &Before) -> Result<(), Refusal> {
+    if chain::executable(file).is_err() || !outcome::depends_on_file(before) {
+        return Ok(());
     }
-    (scripts, last)
-}
-
-/// The first bytes of a file; none of one that cannot be read, which so counts as no script.
-pub fn head(path: &CStr) -> Vec<u8> {
-    let mut head = Vec::with_capacity(file_caps::HEAD);
-    if let Ok(file) = sys::open(path) {
-        // A failed read leaves what was read; exec itself will say more.
-        let _ = file.take(file_caps::HEAD as u64).read_to_end(&mut head);
-    }
-    head
+    Err(outcome::unknown_file(&shown(file.to_bytes()), errno, before))
 }
 
 /// What a file would bring into exec. A file that is not there is left to execve(2) to name.

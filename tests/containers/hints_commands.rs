@@ -7,7 +7,9 @@ use std::os::unix::fs::symlink;
 use capshim::elf;
 
 use crate::container::{Container, find};
-use crate::hints::{STATE, Start, Way::*, exactly, granted, performs, with_lock};
+use crate::hints::{
+    GROUPS, STATE, Start, Way::*, as_app, exactly, granted, performs, with_lock, without_no_new_privs,
+};
 use crate::needs_containers;
 
 /// `app` with IPC_LOCK.
@@ -177,13 +179,36 @@ fn a_script_has_an_interpreter() {
     );
     performs("exec::explain_format", text("#!\n/state\n"), &[Typed(&with_lock)]);
     performs("exec::explain_format 7", text("/state\n"), &[Typed(&with_lock), Typed(&with_lock)]);
-    let unreadable = || text("/state\n")().with(|image| image.mode("/script", 0o711));
-    performs("exec::explain_format 5", unreadable, &[Typed(&with_lock)]);
+    // What cannot be read only exec itself finds wrong, so that a check does not tell.
+    let unreadable = || {
+        let start = text("/state\n")().with(|image| image.mode("/script", 0o711));
+        start.env("CAPSHIM_CAPS", "none").command(&["/launch", "--", "/capshim", "/script"])
+    };
+    performs("exec::explain_format 5", unreadable, &[Typed(&as_app)]);
     let inner = || {
         let inner = |image| program(image, "/inner", "/state\n");
         text("#!/inner\n")().with(inner)
     };
     performs("exec::explain_format 6", inner, &[Typed(&with_lock)]);
+}
+
+#[test]
+fn what_decides_the_capabilities_can_be_read() {
+    needs_containers!();
+    for command in ["/script", "/outer"] {
+        let closed = || {
+            let script = |image| program(image, "/script", SCRIPT).mode("/script", 0o711);
+            lock().with(script).with(|image| program(image, "/outer", "#!/script\n"))
+        };
+        let start = || closed().command(&["/capshim", command]);
+        performs("outcome::unknown_file", start, &[Typed(&with_lock)]);
+    }
+    let off = || {
+        let start = lock().with(|image| image.mode("/state", 0o711)).env("CAPSHIM_CAPS", "none");
+        start.env("CAPSHIM_NO_NEW_PRIVS", "0")
+    };
+    let ways = [Typed(&without_no_new_privs(1000, GROUPS, "none")), Typed(&as_app)];
+    performs("outcome::unknown_file 2", off, &ways);
 }
 
 #[test]

@@ -253,3 +253,41 @@ fn without_no_new_privs_there_is_nothing_to_regain() {
         );
     }
 }
+
+#[test]
+fn a_file_that_cannot_be_told_gives_nothing_with_no_new_privs_or_without_a_bounding_set() {
+    needs_containers!();
+    // An execute-only script that the shim interprets, where /proc is not mounted: who takes that
+    // away needs SYS_ADMIN.
+    let hidden = |container: Container| {
+        let image = container.file("/script", "#!/capshim /state\n").owned("/script", 1, 1, 0o711);
+        let image = image.env("CAPSHIM_NO_NEW_PRIVS", "0");
+        Start::new(image, &["/launch", "--unmount", "/proc", "--", "/script"])
+    };
+    let user = || {
+        let sets = ["bounding", "permitted", "effective", "inheritable", "ambient"];
+        hidden(sets.into_iter().fold(user(), |user, set| user.set(set, &["IPC_LOCK", "SYS_ADMIN"])))
+    };
+    performs("diagnose::file_would_regain 2", user, &[Typed(&as_user)]);
+    let root = || {
+        let granted = ["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"];
+        let root = Container::root().capabilities(&granted);
+        hidden(root.env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock"))
+    };
+    let drop: [fn(Start) -> Start; 1] = [|start| {
+        let granted = ["IPC_LOCK", "SETGID", "SETPCAP", "SETUID", "SYS_ADMIN"];
+        start.with(|container| container.capabilities(&granted))
+    }];
+    performs(
+        "diagnose::file_would_regain 3",
+        root,
+        &[
+            Typed(&with_lock),
+            ByHand(
+                "grant SETPCAP, by which capshim drops the rest: Kubernetes: securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \"SETPCAP\", \"IPC_LOCK\"]",
+                &drop,
+                &without_no_new_privs(1000, GROUPS, "IPC_LOCK"),
+            ),
+        ],
+    );
+}

@@ -213,6 +213,22 @@ fn an_image_with_nothing_in_it_will_do() {
 }
 
 #[test]
+fn it_copies_itself_and_not_the_script_that_names_it() {
+    needs_containers!();
+    // The kernel executes `/capshim --install /shim/x --file-caps ipc_lock`.
+    let script = ["/shim/x", "--file-caps", "ipc_lock"];
+    for (root, before) in [("", &[][..]), ("/without-proc", &["/bin/busybox", "chroot", "/without-proc"])] {
+        let volume = Volume::on_disk().file("x", "#!/capshim --install\n").owned("x", 0, 0, 0o755);
+        let image = Container::user(0, 0).capabilities(&["SETFCAP", "SYS_CHROOT"]);
+        let image = image.copy("/capshim", "/without-proc/capshim");
+        let image = image.volume(volume.folder(), &format!("{root}/shim"), &[]);
+        let output = image.run(&[before, &script].concat());
+        output.installed("capshim: installed /shim/x with IPC_LOCK=p\n");
+        volume.has_copy_at("x", "cap_ipc_lock=p");
+    }
+}
+
+#[test]
 fn the_mode_is_the_same_under_every_umask_and_in_every_directory() {
     needs_containers!();
     for mask in ["0777", "077", "0"] {

@@ -37,6 +37,7 @@ mod install_refused;
 mod live;
 mod namespaces;
 mod nonroot;
+mod own_file;
 mod peers;
 mod peers_identity;
 mod peers_privileges;

@@ -237,16 +237,92 @@ fn set_id_bits_are_refused_only_where_they_would_change_an_id() {
     assert_eq!(mounted.shim(&["/nosuid/state"]).state()["uid"], "1000");
 }
 
-#[test]
-fn a_program_that_may_be_executed_but_not_read_runs() {
-    needs_containers!();
-    sets(lock().mode("/state", 0o711), ["IPC_LOCK"; 4]);
-    refused(
-        lock().mode("/state", 0o711).file_caps("/state", "cap_net_raw=ep"),
-        &["/state"],
-        "/state: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK",
-        RAW,
+/// Mode 0711, and what is said of it where nobody can tell what it does.
+#[track_caller]
+fn cannot_be_told(container: Container, file: &str, command: &str, instead: &str) {
+    container.shim(&[command]).refuses(
+        126,
+        &format!(
+            "capshim: open({file}): EACCES: Permission denied: it can be executed but not read, and a script's interpreter could have file \
+             capabilities or set-id bits that change what CAPSHIM_CAPS asks for\n\
+             capshim: hint: let the application's user read it: chmod a+r {file}{instead}\n"
+        ),
     );
+}
+
+/// A script that nobody but its owner may read, and whose interpreter has these file capabilities.
+fn closed_script(start: Container, caps: &str) -> Container {
+    let image = start.copy("/state", "/interpreter").file_caps("/interpreter", caps);
+    image.file("/script", "#!/interpreter\n").mode("/script", 0o711)
+}
+
+#[test]
+fn a_file_that_can_be_executed_but_not_read_is_refused_where_it_could_change_the_outcome() {
+    needs_containers!();
+    // The kernel reads the script, and its interpreter would hold less, or more.
+    cannot_be_told(closed_script(lock(), "cap_net_raw=p"), "/script", "/script", "");
+    cannot_be_told(closed_script(lock(), "cap_ipc_lock=p"), "/script", "/script", "");
+    let off = || lock().env("CAPSHIM_NO_NEW_PRIVS", "0").without_env("CAPSHIM_CAPS");
+    let leave_out = "; or leave CAPSHIM_NO_NEW_PRIVS out";
+    cannot_be_told(closed_script(off(), "cap_net_raw=ep"), "/script", "/script", leave_out);
+    let set_id = closed_script(off(), "=").mode("/interpreter", 0o4755);
+    cannot_be_told(set_id, "/script", "/script", leave_out);
+    // The interpreter of a script that can be read.
+    let outer = closed_script(lock(), "cap_net_raw=p").file("/outer", "#!/script\n").mode("/outer", 0o755);
+    cannot_be_told(outer, "/script", "/outer", "");
+    // A program looks the same from outside, with file capabilities of its own or without.
+    cannot_be_told(lock().mode("/state", 0o711), "/state", "/state", "");
+    let capped = lock().mode("/state", 0o711).file_caps("/state", "cap_net_raw=ep");
+    cannot_be_told(capped, "/state", "/state", "");
+    cannot_be_told(off().mode("/state", 0o711), "/state", "/state", leave_out);
+}
+
+#[test]
+fn a_file_that_can_be_executed_but_not_read_runs_where_it_cannot_change_the_outcome() {
+    needs_containers!();
+    // Nothing asked for, and no_new_privs: nothing to lose and nothing to gain.
+    let plain = || lock().without_env("CAPSHIM_CAPS");
+    plain().mode("/state", 0o711).shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "none");
+    for caps in ["cap_net_raw=p", "cap_ipc_lock,cap_net_raw=i", "="] {
+        let output = closed_script(plain(), caps).mode("/interpreter", 0o6755).shim(&["/script"]);
+        output.is_exactly(1000, 1000, GROUPS, "none");
+    }
+    // Root has what it had, whatever the file. It is not the owner, and may not read it either.
+    let root = || lock().without_env("CAPSHIM_USER").env("CAPSHIM_USER", "root");
+    let state = closed_script(root(), "cap_net_raw=p").owned("/script", 1000, 1000, 0o711);
+    let output = state.shim(&["/script"]);
+    assert_eq!((output.code, output.stderr.as_str()), (0, ""));
+    assert_eq!(["permitted", "effective"].map(|set| output.state()[set]), ["IPC_LOCK"; 2]);
+    // By SECBIT_NOROOT (1 and its lock, 2) root is a user like any other.
+    let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
+    let rootless = closed_script(root(), "cap_net_raw=p").owned("/script", 1000, 1000, 0o711);
+    let launch = ["/launch", "--securebits", "3", "--", "/capshim", "/script"];
+    let output = rootless.capabilities(&granted).set("inheritable", &granted).set("ambient", &granted);
+    output
+        .run(&launch)
+        .refuses_saying(126, "open(/script): EACCES: Permission denied: it can be executed but not read");
+}
+
+#[test]
+fn a_file_that_the_application_may_read_is_examined_whoever_else_may() {
+    needs_containers!();
+    let asks = "and CAPSHIM_CAPS asks for";
+    let raw =
+        "/interpreter: its file capabilities would leave the application permitted none and effective none";
+    let owner = closed_script(lock(), "cap_net_raw=p").owned("/script", 1000, 0, 0o711);
+    owner.shim(&["/script"]).refuses_saying(126, &format!("{raw}, {asks} IPC_LOCK"));
+    let group = closed_script(lock(), "cap_net_raw=p").owned("/script", 0, 29, 0o751);
+    group.shim(&["/script"]).refuses_saying(126, &format!("{raw}, {asks} IPC_LOCK"));
+    // By a capability that was asked for.
+    let reads = |caps: &str| {
+        let granted = ["DAC_READ_SEARCH", "IPC_LOCK", "NET_RAW", "SETGID", "SETUID"];
+        let start = closed_script(lock(), caps).capabilities(&granted).without_env("CAPSHIM_CAPS");
+        start.env("CAPSHIM_CAPS", "dac_read_search,ipc_lock").shim(&["/script"])
+    };
+    reads("cap_net_raw=p").refuses_saying(126, &format!("{raw}, {asks} DAC_READ_SEARCH, IPC_LOCK"));
+    let both = "DAC_READ_SEARCH, IPC_LOCK";
+    let output = reads("cap_dac_read_search,cap_ipc_lock=ep");
+    assert_eq!(["permitted", "effective", "ambient"].map(|set| output.state()[set]), [both, both, "none"]);
 }
 
 #[test]

@@ -67,8 +67,9 @@ pub struct Case {
     pub bounding: u64,
     pub securebits: u32,
     pub no_new_privs: bool,
-    /// Which of the shim's copies, by its file capabilities.
+    /// Which of the shim's copies, by its file capabilities, and how it is started.
     pub shim: usize,
+    pub by: By,
     pub user: Option<&'static str>,
     pub caps: Option<(u64, u64)>,
     pub group_setting: Option<&'static str>,
@@ -84,6 +85,32 @@ pub struct Case {
 pub enum Way {
     Plain,
     Nosuid,
+    Script,
+    ScriptOfScript,
+    /// Mode 0711: the program, a script, and a script that is the interpreter of one.
+    Closed,
+    ClosedScript,
+    ClosedInterpreter,
+}
+
+impl Way {
+    const ALL: [Way; 8] = [
+        Way::Plain,
+        Way::Plain,
+        Way::Nosuid,
+        Way::Script,
+        Way::ScriptOfScript,
+        Way::Closed,
+        Way::ClosedScript,
+        Way::ClosedInterpreter,
+    ];
+}
+
+/// What is executed for the shim to start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum By {
+    Itself,
+    /// A script that names it as its interpreter, or the script of a script.
     Script,
     ScriptOfScript,
 }
@@ -154,9 +181,10 @@ impl Case {
             no_new_privs_setting: *random.choice(&[None, None, Some(true), Some(false)]).unwrap_or(&None),
             init: *random.choice(&[None, Some("1"), Some("group")]).unwrap_or(&None),
             target: if random.bool() { 0 } else { random.usize(0..TARGETS) },
-            way: *random
-                .choice(&[Way::Plain, Way::Plain, Way::Nosuid, Way::Script, Way::ScriptOfScript])
-                .unwrap_or(&Way::Plain),
+            way: *random.choice(&Way::ALL).unwrap_or(&Way::Plain),
+            by: *random
+                .choice(&[By::Itself, By::Itself, By::Script, By::ScriptOfScript])
+                .unwrap_or(&By::Itself),
         }
     }
 
@@ -217,6 +245,7 @@ impl Case {
             Case { init: None, ..case },
             Case { target: 0, ..case },
             Case { way: Way::Plain, ..case },
+            Case { by: By::Itself, ..case },
             Case { caps: Some((0, 0)), ..case },
         ];
         all.extend((0..8).map(|bit| Case { groups: case.groups & !(1 << bit), ..case }));

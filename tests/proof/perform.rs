@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -11,8 +12,8 @@ use nix::unistd::{
     ForkResult, Gid, Uid, dup2_stderr, dup2_stdout, execve, fork, pipe, setgroups, setresgid, setresuid,
 };
 
-use crate::case::{Case, Way};
-use crate::world::World;
+use crate::case::{By, Case, Way};
+use crate::world::{self, World};
 
 /// The exit code of a child whose file the kernel did not execute.
 pub const NOT_EXECUTED: i32 = 98;
@@ -46,13 +47,28 @@ pub fn command(case: &Case) -> String {
         Way::Nosuid => "nosuid",
         Way::Script => "scripts",
         Way::ScriptOfScript => "chains",
+        Way::Closed => "closed",
+        Way::ClosedScript => "closed-scripts",
+        Way::ClosedInterpreter => "closed-chains",
     };
     format!("/{folder}/{}", case.target)
 }
 
 /// The case as it is meant: the shim starts the target.
 pub fn through_shim(world: &World, case: &Case) -> Seen {
-    perform(world, case, &[format!("/shims/{}", case.shim), command(case)])
+    let shim = format!("/shims/{}", case.shim);
+    let command = command(case);
+    // Of this worker's own; the kernel adds the script's path, which the target ignores.
+    let [inner, outer] = ["inner", "outer"].map(|name| format!("/starts/{name}-{}", std::process::id()));
+    if case.by != By::Itself {
+        world::script(Path::new(&inner), &format!("{shim} {command}"), 0o755);
+        world::script(Path::new(&outer), &inner, 0o755);
+    }
+    match case.by {
+        By::Itself => perform(world, case, &[shim, command]),
+        By::Script => perform(world, case, &[inner]),
+        By::ScriptOfScript => perform(world, case, &[outer]),
+    }
 }
 
 /// What `--check` says of that.

@@ -6,12 +6,13 @@ use std::ffi::{CStr, CString};
 use capshim::accounts::{Accounts, Doubt};
 use capshim::capset::CapSet;
 use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, OverflowGid, OwnFile, Securebits};
+use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
 use capshim::diagnose;
-use capshim::error::Refusal;
+use capshim::error::{Exit, Refusal};
 use capshim::file_caps::{self, After, Before, Executable, Obstacle};
 use capshim::identity::{Gid, Id, Uid};
 use capshim::outcome;
+use capshim::own_file::OwnFile;
 use capshim::plan::{self, Step};
 use nix::errno::Errno;
 
@@ -107,7 +108,7 @@ fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
         bounding: Some(before.bounding),
         own_file: Some(OwnFile {
             path: format!("/shims/{}", case.shim).into_bytes(),
-            caps: executable(case, file).caps,
+            caps: Ok(executable(case, file).caps),
             nosuid: false,
         }),
         // The user namespace maps 65536 groups.
@@ -136,12 +137,42 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     let expected = &plan.expected;
     let bounding = expected.bounding.or(start.bounding).unwrap_or_default();
     let before = outcome::before_exec(expected, bounding, start.securebits);
-    let name = if case.way == Way::Nosuid { command(case) } else { format!("/targets/{}", case.target) };
-    outcome::judge(&before, &as_the_shim_sees(world, case), &name, start)?;
-    let after =
-        file_caps::after_exec(&before, &as_the_kernel_sees(world, case)).expect("what was judged to run");
+    let unread = unread(world, case, before.uid);
+    if let Some(file) = unread.as_ref().filter(|_| outcome::depends_on_file(&before)) {
+        return Err(outcome::unknown_file(file, Errno::EACCES, &before));
+    }
+    match (case.way, &unread) {
+        // What the kernel finds there, the shim does not see.
+        (Way::ClosedScript | Way::ClosedInterpreter, Some(_)) => {}
+        (way, _) => {
+            let name = match way {
+                Way::Nosuid | Way::Closed => command(case),
+                _ => format!("/targets/{}", case.target),
+            };
+            outcome::judge(&before, &as_the_shim_sees(world, case), &name, start)?;
+        }
+    }
     let groups: Vec<u32> = expected.groups.iter().map(|gid| gid.raw()).collect();
-    Ok(status(&before, &after, &groups))
+    match file_caps::after_exec(&before, &as_the_kernel_sees(world, case)) {
+        Ok(after) => Ok(status(&before, &after, &groups)),
+        Err(Obstacle::NotPermitted) if unread.is_some() => {
+            let cause = format!("execve({}): EPERM: Operation not permitted", command(case));
+            Err(Refusal::new(Exit::CannotExecute, cause))
+        }
+        Err(obstacle) => panic!("{obstacle:?} of what was judged to run"),
+    }
+}
+
+/// The file that this user may execute and not read: it has neither the rights of the owner nor
+/// a capability that gives these.
+fn unread(world: &World, case: &Case, uid: Uid) -> Option<String> {
+    let (file, owner) = match case.way {
+        Way::Closed => (command(case), world.targets[case.target].owner),
+        Way::ClosedScript | Way::ClosedInterpreter => (format!("/closed-scripts/{}", case.target), 0),
+        Way::Plain | Way::Nosuid | Way::Script | Way::ScriptOfScript => return None,
+    };
+    let outside = if case.user_namespace { FIRST + uid.raw() } else { uid.raw() };
+    (outside != owner).then_some(file)
 }
 
 /// What the target's file brings into exec.
@@ -172,7 +203,7 @@ fn as_the_shim_sees(world: &World, case: &Case) -> Executable {
 fn target(world: &World, case: &Case) -> Executable {
     match case.way {
         Way::Nosuid => Executable::default(),
-        Way::Plain | Way::Script | Way::ScriptOfScript => executable(case, &world.targets[case.target]),
+        _ => executable(case, &world.targets[case.target]),
     }
 }
 

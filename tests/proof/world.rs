@@ -44,6 +44,9 @@ pub const OTHER_GROUP: &str =
 /// The first id of the user namespace, seen from outside; it has 65536 of them.
 pub const FIRST: u32 = 100_000;
 
+/// The mode of a file that everyone may execute and its owner read.
+const CLOSED: u32 = 0o711;
+
 /// The attributes of one file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Attributes {
@@ -90,7 +93,10 @@ impl World {
         let world = World { folder, shims: shims(), targets: targets(), namespace: Holder::new() };
         let root = world.folder.path();
         fs::set_permissions(root, Permissions::from_mode(0o755)).expect("chmod");
-        for name in ["etc", "lib", "other", "proc", "shims", "targets", "nosuid", "scripts", "chains"] {
+        let closed = ["closed", "closed-scripts", "closed-chains"];
+        let open =
+            ["etc", "lib", "other", "proc", "shims", "starts", "targets", "nosuid", "scripts", "chains"];
+        for name in open.iter().chain(&closed) {
             fs::create_dir(root.join(name)).expect("a folder");
         }
         fs::write(root.join("etc/passwd"), PASSWD).expect("passwd");
@@ -100,13 +106,17 @@ impl World {
         fs::write(root.join("other/passwd"), OTHER_PASSWD).expect("passwd");
         fs::write(root.join("other/group"), OTHER_GROUP).expect("group");
         for (index, attributes) in world.shims.iter().enumerate() {
-            attributes.copy(&built("capshim").expect("capshim"), &root.join(format!("shims/{index}")));
+            attributes.copy(&built("capshim").expect("capshim"), &root.join(format!("shims/{index}")), 0o755);
         }
         for (index, attributes) in world.targets.iter().enumerate() {
-            attributes
-                .copy(&built("examples/report").expect("report"), &root.join(format!("targets/{index}")));
-            script(&root.join(format!("scripts/{index}")), &format!("/targets/{index}"));
-            script(&root.join(format!("chains/{index}")), &format!("/scripts/{index}"));
+            let report = built("examples/report").expect("report");
+            let at = |folder: &str| root.join(format!("{folder}/{index}"));
+            attributes.copy(&report, &at("targets"), 0o755);
+            script(&at("scripts"), &format!("/targets/{index}"), 0o755);
+            script(&at("chains"), &format!("/scripts/{index}"), 0o755);
+            attributes.copy(&report, &at("closed"), CLOSED);
+            script(&at("closed-scripts"), &format!("/targets/{index}"), CLOSED);
+            script(&at("closed-chains"), &format!("/closed-scripts/{index}"), 0o755);
         }
         world
     }
@@ -150,10 +160,10 @@ impl World {
 }
 
 impl Attributes {
-    fn copy(&self, from: &Path, to: &Path) {
+    fn copy(&self, from: &Path, to: &Path, mode: u32) {
         fs::copy(from, to).expect("a copy");
         chown(to, Some(self.owner), Some(self.group)).expect("chown");
-        fs::set_permissions(to, Permissions::from_mode(0o755 | self.set_id)).expect("chmod");
+        fs::set_permissions(to, Permissions::from_mode(mode | self.set_id)).expect("chmod");
         if let Some(caps) = self.caps {
             caps.write(to);
         }
@@ -182,9 +192,10 @@ impl FileCaps {
     }
 }
 
-fn script(path: &Path, interpreter: &str) {
+/// Of root's.
+pub fn script(path: &Path, interpreter: &str, mode: u32) {
     fs::write(path, format!("#!{interpreter}\n")).expect("a script");
-    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("chmod");
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod");
 }
 
 fn shims() -> [Attributes; SHIMS] {
