@@ -528,14 +528,15 @@ pub fn may_execute(path: &CStr) -> Result<()> {
         libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS)
     };
     match checked(effective) {
-        // Before Linux 5.8, or under an older seccomp filter. All ids are equal by now, so
-        // faccessat(2) differs only in not counting capabilities.
-        Err(Errno::ENOSYS | Errno::EPERM) => {
+        result @ (Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR)) => result.map(drop),
+        // Before Linux 5.8, or under a seccomp filter, whatever errno that answers with. All ids
+        // are equal by now, so faccessat(2) differs only in not counting capabilities: what was
+        // refused in earnest, it refuses too.
+        Err(_) => {
             // SAFETY: the string ends in NUL.
             checked(unsafe { libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK) })
                 .map(drop)
         }
-        result => result.map(drop),
     }
 }
 
@@ -811,30 +812,26 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 
 /// Closes every descriptor from 3 on but this one (close_range(2)). Nothing in this process
 /// may use the others any more.
-pub fn close_all_but(kept: BorrowedFd) -> Result<()> {
+pub fn close_all_but(kept: BorrowedFd) {
     let kept = kept.as_raw_fd();
-    close_range(3, kept - 1)?;
-    close_range(kept + 1, c_int::MAX)
+    close_range(3, kept - 1);
+    close_range(kept + 1, c_int::MAX);
 }
 
-fn close_range(first: c_int, last: c_int) -> Result<()> {
+fn close_range(first: c_int, last: c_int) {
     if first > last {
-        return Ok(());
+        return;
     }
     // SAFETY: the caller's promise.
-    match checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }) {
-        // Before Linux 5.9, or under an older seccomp filter.
-        Err(Errno::ENOSYS | Errno::EPERM) => {
-            // The limit says nothing of descriptors that were opened before it was lowered, and
-            // one of a milliard would take minutes.
-            const MOST: c_int = 65536;
-            for fd in first..=last.min(MOST) {
-                // SAFETY: the caller's promise.
-                unsafe { libc::close(fd) };
-            }
-            Ok(())
+    if checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).is_err() {
+        // Before Linux 5.9, or under a seccomp filter, whatever errno that answers with. The limit
+        // says nothing of descriptors that were opened before it was lowered, and one of a
+        // milliard would take minutes.
+        const MOST: c_int = 65536;
+        for fd in first..=last.min(MOST) {
+            // SAFETY: the caller's promise.
+            unsafe { libc::close(fd) };
         }
-        result => result.map(drop),
     }
 }
 

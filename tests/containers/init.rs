@@ -141,6 +141,20 @@ fn descriptors_and_the_working_directory_are_the_applications_alone() {
 }
 
 #[test]
+fn descriptors_are_closed_also_where_a_filter_forbids_close_range() {
+    needs_containers!();
+    // Before Linux 5.9, as older seccomp profiles answer, and as any other may.
+    for errno in [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::ENXIO] {
+        let start = || lock().no_new_privs().deny("close_range", errno);
+        let script = "exec 7</etc/group 900</etc/passwd && exec /capshim /bin/sh -c 'echo up; read x'";
+        let mut live = start().live(&["/bin/sh", "-c", script]);
+        live.until("up\n");
+        holds_nothing(&live, [1000, 1000], "29 1000 1001", &GRANTED);
+        start().shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    }
+}
+
+#[test]
 fn closed_streams_stay_closed_for_both() {
     needs_containers!();
     for (streams, open) in [("<&-", "1 2"), ("2>&-", "0 1"), ("<&- 2>&-", "1")] {
