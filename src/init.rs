@@ -220,7 +220,7 @@ fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>, Refusal> {
 }
 
 fn write_byte(pipe: &OwnedFd, byte: u8) -> nix::Result<()> {
-    match unistd::write(pipe, &[byte])? {
+    match sys::write_blocked(pipe.as_raw_fd(), &[byte])? {
         1 => Ok(()),
         _ => Err(Errno::EIO),
     }

@@ -32,7 +32,7 @@ fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
         Ok(Action::Version) => print(cli::VERSION).map(|()| 0),
         Ok(Action::Check { argv }) => check::check(argv, environment, blocked, print),
         Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
-            installed.warnings.iter().for_each(say);
+            installed.warnings.iter().for_each(|warning| drop(say(warning)));
             print(&installed.to_string()).map(|()| 0)
         }),
         Ok(Action::Run { command, argv }) => start(command, argv, environment, blocked),
@@ -40,7 +40,8 @@ fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
     };
     result.unwrap_or_else(|refusal| {
         let _ = blocked.undo();
-        say(&refusal);
+        // Whether signals are as before matters to nobody any more.
+        let _ = say(&refusal);
         refusal.exit as c_int
     })
 }
@@ -49,20 +50,24 @@ fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
 /// child does, and its parent returns the application's exit code.
 fn start(command: &CStr, argv: &[&CStr], environment: &[&CStr], blocked: Blocked) -> Result<c_int, Refusal> {
     let Prepared { config, start, plan, .. } = prepare(credentials::read()?, environment)?;
-    let tell = |note: Note| {
-        if wanted(&note, config.log) {
-            say(note);
-        }
-    };
+    let wanted = |note: &Note| wanted(note, config.log);
     let (verified, notes, gate) = match init::apply(&plan, start, blocked)? {
         Side::Application(verified, notes, gate) => (verified, notes, gate),
-        Side::Parent(parent) => return parent.stay(tell),
+        Side::Parent(parent) => {
+            // Its signals stay blocked in any case.
+            return parent.stay(|note| {
+                if wanted(&note) {
+                    let _ = say(note);
+                }
+            });
+        }
     };
 
     let environment = environment::for_application(environment, &plan.start, &plan.target);
     let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
     let found = exec::find(command, environment::value(&environment, b"PATH"), &verified)?;
-    plan.notes.iter().chain(&notes).cloned().chain(found.effect.note()).for_each(tell);
+    let notes = plan.notes.iter().chain(&notes).cloned().chain(found.effect.note());
+    say(notes.filter(wanted).map(|note| note.to_string()).collect::<String>())?;
     gate.pass()?;
     Err(exec::exec(verified, found, argv, &environment))
 }
@@ -74,13 +79,12 @@ fn wanted(note: &Note, log: Log) -> bool {
     }
 }
 
-/// One write, so that lines of other processes do not come between. Where stderr is closed
-/// there is nobody to tell.
-fn say(message: impl Display) {
-    let _ = sys::write_all(libc::STDERR_FILENO, message.to_string().as_bytes());
+/// In one write where the kernel takes it so, and lines of other processes do not come between.
+fn say(message: impl Display) -> Result<(), Refusal> {
+    sys::say(message.to_string().as_bytes()).map_err(init::failed("rt_sigprocmask(SIG_SETMASK)"))
 }
 
 fn print(text: &str) -> Result<(), Refusal> {
-    sys::write_all(libc::STDOUT_FILENO, text.as_bytes())
+    sys::print(text.as_bytes())
         .map_err(|errno| Refusal::new(Exit::System, format!("write(standard output): {errno}")))
 }

@@ -22,7 +22,7 @@ fn listening(start: Container, command: &[&str]) -> Live {
 /// The next signal that was printed. Go's runtime sends SIGURG to itself for its own ends, and
 /// this runc passes it on to the container.
 #[track_caller]
-fn next(live: &mut Live, urgent: bool) -> String {
+pub fn next(live: &mut Live, urgent: bool) -> String {
     loop {
         let line = live.line();
         if urgent || !line.contains(": 23 from ") {
@@ -91,7 +91,7 @@ fn sigchld_is_not_forwarded() {
 }
 
 /// Sends a signal with a value (sigqueue(3)).
-fn queue(process: i32, signal: i32, value: usize) {
+pub fn queue(process: i32, signal: i32, value: usize) {
     let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
     // SAFETY: takes numbers only.
     nix::errno::Errno::result(unsafe { libc::sigqueue(process, signal, value) }).expect("sigqueue");

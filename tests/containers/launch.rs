@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
@@ -29,6 +30,12 @@ fn main() {
         match option.to_str().expect("an option") {
             "--ignore" => dispose(signal(&value()), SigHandler::SigIgn),
             "--block" => block(signal(&value())),
+            // Blocked, and sent to this very thread.
+            "--pending" => {
+                let signal = signal(&value());
+                block(signal);
+                nix::sys::signal::raise(signal).expect("raise");
+            }
             // Appended as it is, even if the name is there already.
             "--env" => environment.push(c_string(value().into_bytes())),
             "--securebits" => prctl(libc::PR_SET_SECUREBITS, value().parse().expect("a number")),
@@ -55,11 +62,25 @@ fn main() {
             "--lend-terminal" => lend_terminal(&value()),
             "--own-group" => setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("setpgid"),
             "--unmount" => nix::mount::umount(value().as_str()).expect("umount"),
+            // The other side is gone.
             "--socket" => {
                 let (ours, _) = std::os::unix::net::UnixStream::pair().expect("socketpair");
-                let descriptor: i32 = value().parse().expect("a descriptor");
-                // SAFETY: both are numbers; what the second one was is closed.
-                assert_eq!(unsafe { libc::dup2(ours.as_raw_fd(), descriptor) }, descriptor);
+                duplicate(ours, &value());
+            }
+            "--broken-pipe" => duplicate(pipe().expect("pipe").1, &value()),
+            // The command has the other side, and does not read it.
+            "--full-pipe" => {
+                let (reader, writer) = pipe().expect("pipe");
+                fill(&writer);
+                duplicate(writer, &value());
+                std::mem::forget(reader);
+            }
+            "--full-socket" => {
+                let (ours, other) = std::os::unix::net::UnixStream::pair().expect("socketpair");
+                let other = nix::unistd::dup(other).expect("dup");
+                fill(&ours);
+                duplicate(ours, &value());
+                std::mem::forget(other);
             }
             // With a process that ends when this one does.
             "--share-folder" => share_folder(),
@@ -110,6 +131,20 @@ fn dispose(signal: Signal, handler: SigHandler) {
 
 fn block(signal: Signal) {
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::from(signal)), None).expect("sigprocmask");
+}
+
+/// Writes until no more fits.
+fn fill(file: impl AsFd + Copy) {
+    fcntl(file, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
+    while nix::unistd::write(file, &[b'x'; 4096]).is_ok() {}
+    fcntl(file, FcntlArg::F_SETFL(OFlag::empty())).expect("fcntl");
+}
+
+/// Makes this descriptor another one of the same file, whatever it was before.
+fn duplicate(file: impl AsRawFd, descriptor: &str) {
+    let descriptor: i32 = descriptor.parse().expect("a descriptor");
+    // SAFETY: both are numbers; what the second one was is closed.
+    assert_eq!(unsafe { libc::dup2(file.as_raw_fd(), descriptor) }, descriptor);
 }
 
 fn prctl(option: i32, value: u64) {

@@ -35,6 +35,7 @@ mod install;
 mod install_faults;
 mod install_refused;
 mod live;
+mod messages;
 mod namespaces;
 mod nonroot;
 mod own_file;
