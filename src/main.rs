@@ -12,7 +12,7 @@ use capshim::config::{self, Log};
 use capshim::error::{Exit, Note, Refusal};
 use capshim::init::{self, Side};
 use capshim::prepare::{Prepared, prepare};
-use capshim::sys::{self, Blocked, Memory};
+use capshim::sys::{self, Blocked, Environment, Memory};
 use capshim::{check, credentials, environment, exec, install};
 
 #[global_allocator]
@@ -21,7 +21,7 @@ static MEMORY: Memory = Memory::new();
 capshim::c_main!(run, config::may_ask_for_init);
 
 /// Signals are blocked where init mode was asked for.
-fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
+fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
     let action = cli::parse(args);
     if !matches!(action, Ok(Action::Run { .. })) {
         // What is left of it is whether it was possible, which a check tells.
@@ -30,7 +30,7 @@ fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
     let result = match action {
         Ok(Action::Help) => print(cli::HELP).map(|()| 0),
         Ok(Action::Version) => print(cli::VERSION).map(|()| 0),
-        Ok(Action::Check { argv }) => check::check(argv, environment, blocked, print),
+        Ok(Action::Check { argv }) => check::check(argv, environment.entries(), blocked, print),
         Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
             installed.warnings.iter().for_each(|warning| drop(say(warning)));
             print(&installed.to_string()).map(|()| 0)
@@ -48,12 +48,19 @@ fn run(args: &[&CStr], environment: &[&CStr], blocked: Blocked) -> c_int {
 
 /// Becomes the application, and then returns only with the reason why not. In init mode a
 /// child does, and its parent returns the application's exit code.
-fn start(command: &CStr, argv: &[&CStr], environment: &[&CStr], blocked: Blocked) -> Result<c_int, Refusal> {
-    let Prepared { config, start, plan, .. } = prepare(credentials::read()?, environment)?;
+fn start(
+    command: &CStr,
+    argv: &[&CStr],
+    environment: Environment,
+    blocked: Blocked,
+) -> Result<c_int, Refusal> {
+    let Prepared { config, start, plan, .. } = prepare(credentials::read()?, environment.entries())?;
     let wanted = |note: &Note| wanted(note, config.log);
     let (verified, notes, gate) = match init::apply(&plan, start, blocked)? {
         Side::Application(verified, notes, gate) => (verified, notes, gate),
         Side::Parent(parent) => {
+            // The application may read what is left in the parent, and the child has its copy.
+            environment.erase();
             // Its signals stay blocked in any case.
             return parent.stay(|note| {
                 if wanted(&note) {
@@ -63,7 +70,7 @@ fn start(command: &CStr, argv: &[&CStr], environment: &[&CStr], blocked: Blocked
         }
     };
 
-    let environment = environment::for_application(environment, &plan.start, &plan.target);
+    let environment = environment::for_application(environment.entries(), &plan.start, &plan.target);
     let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
     let found = exec::find(command, environment::value(&environment, b"PATH"), &verified)?;
     let notes = plan.notes.iter().chain(&notes).cloned().chain(found.effect.note());

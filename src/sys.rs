@@ -36,7 +36,7 @@ macro_rules! c_main {
             let blocked = $crate::sys::block_signals_if($asks);
             // SAFETY: the C runtime calls main, with a null-terminated argv.
             let (args, environment) = unsafe { $crate::sys::main_arguments(argv) };
-            $run(&args, &environment, blocked)
+            $run(&args, environment, blocked)
         }
 
         /// The unwinder's function by which a panic walks the stack, where scripts/build-static
@@ -64,25 +64,54 @@ unsafe extern "C" {
 /// The arguments and the environment, as they stand in memory.
 ///
 /// # Safety
-/// `argv` must be what C's `main` was given, and nothing may change the environment.
-pub unsafe fn main_arguments(argv: *const *const c_char) -> (Vec<&'static CStr>, Vec<&'static CStr>) {
+/// `argv` must be what C's `main` was given, and this may be called once.
+pub unsafe fn main_arguments(argv: *const *const c_char) -> (Vec<&'static CStr>, Environment) {
     // SAFETY: both are null-terminated arrays of C strings that live as long as the process;
-    // nothing in this program calls setenv.
-    unsafe { (strings(argv).collect(), strings(environ).collect()) }
+    // nothing in this program calls setenv, and only `Environment::erase` writes to one.
+    unsafe { (strings(argv).collect(), Environment(strings(environ).collect())) }
+}
+
+/// The environment that this process was started with. There is one.
+pub struct Environment(Vec<&'static CStr>);
+
+impl Environment {
+    /// Its entries, which can be used as long as it is not erased.
+    pub fn entries(&self) -> &[&CStr] {
+        &self.0
+    }
+
+    /// Overwrites it where it lies, which is what /proc/PID/environ shows (proc(5)).
+    pub fn erase(self) {
+        drop(self);
+        // SAFETY: the kernel put the strings on the initial stack, which can be written to, and no
+        // two overlap. Nobody reads them any more: all that `entries` lent ended with `self`, of
+        // which there is one. libc keeps only `environ`, which leads to empty strings now.
+        unsafe {
+            pointers_in(environ).for_each(|entry| ptr::write_bytes(entry.cast_mut(), 0, libc::strlen(entry)))
+        }
+    }
 }
 
 /// # Safety
-/// `array` must be null or a null-terminated array of C strings that are never changed.
-unsafe fn strings(mut array: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
+/// `array` must be null or a null-terminated array of C strings that are not changed while they
+/// are used.
+unsafe fn strings(array: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
+    // SAFETY: the caller's promise.
+    unsafe { pointers_in(array).map(|string| CStr::from_ptr(string)) }
+}
+
+/// # Safety
+/// `array` must be null or a null-terminated array.
+unsafe fn pointers_in(mut array: *const *const c_char) -> impl Iterator<Item = *const c_char> {
     std::iter::from_fn(move || {
         // SAFETY: each step stays within the array, whose end is the first null pointer.
         unsafe {
             if array.is_null() || (*array).is_null() {
                 return None;
             }
-            let string = CStr::from_ptr(*array);
+            let pointer = *array;
             array = array.add(1);
-            Some(string)
+            Some(pointer)
         }
     })
 }

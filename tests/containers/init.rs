@@ -1,7 +1,7 @@
 //! Init mode: what the parent that stays is, and what the application is beside it.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 
 use crate::container::{Container, find};
@@ -151,6 +151,46 @@ fn descriptors_are_closed_also_where_a_filter_forbids_close_range() {
         live.until("up\n");
         holds_nothing(&live, [1000, 1000], "29 1000 1001", &GRANTED);
         start().shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    }
+}
+
+/// Everything that a process has in its memory.
+fn memory(process: i32) -> Vec<u8> {
+    let memory = fs::File::open(format!("/proc/{process}/mem")).expect("memory");
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).expect("maps");
+    let mut all = Vec::new();
+    for line in
+        maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|rights| rights.starts_with('r')))
+    {
+        let (first, end) = line.split(' ').next().and_then(|range| range.split_once('-')).expect("a range");
+        let [first, end] = [first, end].map(|address| u64::from_str_radix(address, 16).expect("an address"));
+        let mut part = vec![0; (end - first) as usize];
+        // The kernel's own parts are in every process, and cannot be read.
+        match memory.read_exact_at(&mut part, first) {
+            Ok(()) => all.extend(part),
+            Err(_) => assert!(line.contains(" [v"), "{line}"),
+        }
+    }
+    all
+}
+
+#[test]
+fn nothing_of_the_starting_environment_is_left_in_the_parent() {
+    needs_containers!();
+    let secret = "correct horse battery staple";
+    let has = |process| memory(process).windows(secret.len()).any(|part| part == secret.as_bytes());
+    let root = lock().without_env("CAPSHIM_USER").env("CAPSHIM_USER", "root");
+    let user = Container::user(1000, 1000).env("CAPSHIM_CAPS", "none").env("CAPSHIM_INIT", "group");
+    for start in [lock(), root, user] {
+        let start = start.env("DB_PASSWORD", secret).env("LARGE", &secret.repeat(4000));
+        // Its own is whole, and the parent's is nothing but NUL bytes.
+        let script =
+            "for process in 1 $$; do tr -d '\\0' </proc/$process/environ | wc -c; done; echo up; read x";
+        let mut live = start.live(&["/capshim", "/bin/sh", "-c", script]);
+        let [parent, own] = [live.line(), live.line()].map(|count| count.parse::<usize>().expect("a number"));
+        assert!(parent == 0 && own > 4001 * secret.len(), "{parent} {own}");
+        live.until("up\n");
+        assert_eq!([has(children(live.pid())[0]), has(live.pid())], [true, false]);
     }
 }
 
