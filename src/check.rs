@@ -123,7 +123,8 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         gate: Gate,
         answer: Option<Answer>,
     ) -> Result<c_int, Refusal> {
-        let environment = environment::for_application(self.environment, &self.plan.start, &self.plan.target);
+        let (start, target) = (&self.plan.start, &self.plan.target);
+        let environment = environment::for_application(self.environment, start, target, gate.renumbering());
         let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
         let path = environment::value(&environment, b"PATH");
         let found = self.argv.first().map(|command| exec::find(command, path, &verified)).transpose()?;

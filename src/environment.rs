@@ -1,5 +1,5 @@
-//! The application's environment: the inherited one without capshim's settings, and with
-//! HOME, USER and LOGNAME telling of the user that it is.
+//! The application's environment: the inherited one without capshim's settings, with HOME, USER
+//! and LOGNAME telling of the user that it is, and in init mode with its own process id.
 //!
 //! Pure. Every other entry keeps its place and its bytes.
 #![forbid(unsafe_code)]
@@ -39,8 +39,26 @@ impl Person {
     }
 }
 
+/// In init mode: which process the environment came to, and which one it goes on to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Renumbering {
+    pub from: u32,
+    pub to: u32,
+}
+
 /// The environment for the application.
-pub fn for_application<'a>(environment: &[&'a CStr], start: &Person, target: &Person) -> Vec<Cow<'a, CStr>> {
+pub fn for_application<'a>(
+    environment: &[&'a CStr],
+    start: &Person,
+    target: &Person,
+    renumbering: Option<Renumbering>,
+) -> Vec<Cow<'a, CStr>> {
+    let numbers = renumbering.map(|Renumbering { from, to }| [from, to].map(|pid| pid.to_string()));
+    // The number that this one becomes.
+    let renumbered = |value: &[u8]| {
+        numbers.as_ref().filter(|[from, _]| from.as_bytes() == value).map(|[_, to]| to.as_bytes())
+    };
+    let listens = numbers.is_some() && value(environment, b"LISTEN_PID").and_then(renumbered).is_some();
     let home = || variable(b"HOME=", target.home.as_deref().unwrap_or(b"/"));
     let mut has_home = false;
     let mut result: Vec<Cow<CStr>> = Vec::with_capacity(environment.len() + 1);
@@ -56,6 +74,14 @@ pub fn for_application<'a>(environment: &[&'a CStr], start: &Person, target: &Pe
                 let prefix = [name, b"="].concat();
                 result.extend(target.name.as_deref().map(|name| variable(&prefix, name)));
             }
+            // For one process alone, which compares its own number: sd_listen_fds(3),
+            // sd_watchdog_enabled(3).
+            b"LISTEN_PID" | b"WATCHDOG_PID" => {
+                let prefix = [name, b"="].concat();
+                result.push(renumbered(value).map_or(kept, |number| variable(&prefix, number)));
+            }
+            // The same process as the inode of its pidfd, which sd_listen_fds(3) can do without.
+            b"LISTEN_PIDFDID" if listens => {}
             _ => result.push(kept),
         }
     }
@@ -93,7 +119,16 @@ mod tests {
     }
 
     fn result(environment: &[&CStr], start: &Person, target: &Person) -> Vec<String> {
-        for_application(environment, start, target)
+        renumbered(environment, start, target, None)
+    }
+
+    fn renumbered(
+        environment: &[&CStr],
+        start: &Person,
+        target: &Person,
+        renumbering: Option<Renumbering>,
+    ) -> Vec<String> {
+        for_application(environment, start, target, renumbering)
             .iter()
             .map(|entry| entry.to_str().unwrap().to_owned())
             .collect()
@@ -147,5 +182,41 @@ mod tests {
         );
         let nobody = Person::new(Uid::new(1000).unwrap(), None);
         assert_eq!(result(&[c"HOME=/x", c"USER=root"], &nobody, &nobody), ["HOME=/x", "USER=root"]);
+    }
+
+    #[test]
+    fn what_names_the_starting_process_names_the_one_that_becomes_the_application() {
+        let nobody = person(None, None);
+        let environment = [
+            c"HOME=/x",
+            c"LISTEN_PIDFDID=77",
+            c"LISTEN_PID=1",
+            c"LISTEN_FDS=1",
+            c"WATCHDOG_PID=1",
+            c"SYSTEMD_EXEC_PID=1",
+            c"MY_LISTEN_PID=1",
+        ];
+        let renumbering = Some(Renumbering { from: 1, to: 7 });
+        let after = |environment: &[&CStr]| renumbered(environment, &nobody, &nobody, renumbering);
+        assert_eq!(
+            after(&environment),
+            [
+                "HOME=/x",
+                "LISTEN_PID=7",
+                "LISTEN_FDS=1",
+                "WATCHDOG_PID=7",
+                "SYSTEMD_EXEC_PID=1",
+                "MY_LISTEN_PID=1"
+            ]
+        );
+        // Without a parent that stays, or for another process, they are as they were.
+        let same = |environment: &[&CStr]| {
+            environment.iter().map(|entry| entry.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(result(&environment, &nobody, &nobody), same(&environment));
+        for other in [c"LISTEN_PID=11", c"LISTEN_PID= 1", c"LISTEN_PID=01", c"LISTEN_PID=", c"LISTEN_PID"] {
+            let environment = [c"HOME=/x", other, c"LISTEN_PIDFDID=77"];
+            assert_eq!(after(&environment), same(&environment));
+        }
     }
 }

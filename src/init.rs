@@ -15,6 +15,7 @@ use nix::unistd::{self, chdir};
 use crate::apply::{self, Verified};
 use crate::credentials::Credentials;
 use crate::diagnose;
+use crate::environment::Renumbering;
 use crate::error::{Exit, Note, Refusal};
 use crate::init_plan::{self, InitPlan};
 use crate::plan::{Plan, Step};
@@ -45,6 +46,7 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
     let (before, childs) = init_plan::split(&plan.steps);
     let (mut notes, Means { ready: (ready_of_child, ready), go: (go, go_of_parent), ignores_sigchld }) =
         prepare(before, blocked)?;
+    let started = std::process::id();
     if let Some(child) = sys::fork().map_err(diagnose::fork_failed)? {
         let child = Child::new(child, init.forward);
         let childs = [ready, go];
@@ -54,7 +56,7 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
     close(go_of_parent)?;
     notes.extend(apply::perform_all(childs)?);
     let verified = apply::verify(plan, start)?;
-    let gate = Gate(Some(Waiting { ready, go, blocked, ignores_sigchld }));
+    let gate = Gate(Some(Waiting { started, ready, go, blocked, ignores_sigchld }));
     Ok(Side::Application(verified, notes, gate))
 }
 
@@ -89,6 +91,8 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Refusal> {
 pub struct Gate(Option<Waiting>);
 
 struct Waiting {
+    /// The process that this was before the fork.
+    started: u32,
     ready: OwnedFd,
     go: OwnedFd,
     blocked: Blocked,
@@ -96,9 +100,15 @@ struct Waiting {
 }
 
 impl Gate {
+    /// Which process the environment came to, and which one it goes on to, where these are two. The
+    /// parent's number is the one that it has for itself: the child may see it as 0.
+    pub fn renumbering(&self) -> Option<Renumbering> {
+        self.0.as_ref().map(|waiting| Renumbering { from: waiting.started, to: std::process::id() })
+    }
+
     /// Waits until the parent opens it, and undoes what was done to signals.
     pub fn pass(self) -> Result<(), Refusal> {
-        let Some(Waiting { ready, go, blocked, ignores_sigchld }) = self.0 else { return Ok(()) };
+        let Some(Waiting { ready, go, blocked, ignores_sigchld, .. }) = self.0 else { return Ok(()) };
         write_byte(&ready, READY).map_err(failed("write(pipe)"))?;
         close(ready)?;
         if (read_byte(&go)?, read_byte(&go)?) != (Some(GO), None) {

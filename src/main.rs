@@ -70,7 +70,8 @@ fn start(
         }
     };
 
-    let environment = environment::for_application(environment.entries(), &plan.start, &plan.target);
+    let environment =
+        environment::for_application(environment.entries(), &plan.start, &plan.target, gate.renumbering());
     let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
     let found = exec::find(command, environment::value(&environment, b"PATH"), &verified)?;
     let notes = plan.notes.iter().chain(&notes).cloned().chain(found.effect.note());

@@ -84,7 +84,7 @@ fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
 /// What a run does, without a word. What goes wrong before execve(2) is told by whoever reports.
 fn attempt(plan: &Plan, start: &Credentials, command: &CStr, argv: &[&CStr], environment: &[&CStr]) -> c_int {
     let Ok((verified, _)) = apply::apply(plan, start.clone()) else { return UNTRIED };
-    let environment = environment::for_application(environment, &plan.start, &plan.target);
+    let environment = environment::for_application(environment, &plan.start, &plan.target, None);
     let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
     let found = exec::find(command, environment::value(&environment, b"PATH"), &verified);
     match found.map(|found| exec::execute(&verified, &found, argv, &environment)) {

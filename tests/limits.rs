@@ -296,7 +296,7 @@ fn an_environment_of_a_hundred_thousand_entries() {
         |count: usize| (0..count).map(|n| CString::new(format!("V{n}=x")).unwrap()).collect::<Vec<_>>();
     assert_linear(50_000, 256, make, |entries| {
         let entries: Vec<&CStr> = entries.iter().map(CString::as_c_str).collect();
-        assert_eq!(environment::for_application(&entries, &nobody, &nobody).len(), entries.len() + 1);
+        assert_eq!(environment::for_application(&entries, &nobody, &nobody, None).len(), entries.len() + 1);
     });
 }
 

@@ -74,7 +74,7 @@ fn root_only_where_it_was_written(config: &Config, entries: &[&CStr]) {
 
 fn nothing_but_settings_leaves_the_environment(entries: &[&CStr]) {
     let nobody = Person { name: None, home: None };
-    let kept = environment::for_application(entries, &nobody, &nobody);
+    let kept = environment::for_application(entries, &nobody, &nobody, None);
     let ours = entries.iter().filter(|entry| config::is_setting(entry)).count();
     let home = entries.iter().any(|entry| config::split(entry).0 == b"HOME");
     assert_eq!(kept.len(), entries.len() - ours + usize::from(!home));

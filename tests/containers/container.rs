@@ -83,7 +83,7 @@ fn emulator() -> Option<PathBuf> {
 }
 
 /// One container to be. The image has /capshim, the payloads /state, /lock_memory, /bind_port,
-/// /listen and /orphans, /launch to set up odd starts, and busybox as /bin/sh.
+/// /listen, /orphans and /activated, /launch to set up odd starts, and busybox as /bin/sh.
 pub struct Container {
     folder: TempDir,
     id: String,
@@ -142,7 +142,9 @@ impl Container {
             fs::create_dir_all(container.path(folder)).expect("a folder");
         }
         fs::set_permissions(container.path("tmp"), Permissions::from_mode(0o1777)).expect("chmod");
-        for name in ["capshim", "state", "lock_memory", "bind_port", "launch", "listen", "orphans"] {
+        for name in
+            ["capshim", "state", "lock_memory", "bind_port", "launch", "listen", "orphans", "activated"]
+        {
             fs::copy(built(name), container.path(name)).expect("a built binary");
         }
         fs::copy(find("busybox").expect("busybox"), container.path("bin/busybox")).expect("busybox");

@@ -3,6 +3,7 @@
 //!
 //! scripts/test builds what these tests need and runs them.
 
+mod activation;
 mod attach;
 mod capabilities;
 mod case;

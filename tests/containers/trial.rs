@@ -253,6 +253,8 @@ fn nothing_of_the_command_runs_in_a_check() {
     let shim: &[&str] = &["/capshim"];
     let deaf: &[&str] = &["/launch", "--ignore", "SIGTRAP", "--block", "SIGTRAP", "--", "/capshim"];
     let lock = || program(lock(), "/witness", witness());
+    // What cannot be read is refused where a capability is asked for.
+    let closed = || program(app(), "/witness", witness()).mode("/witness", 0o711);
     let off = || lock().env("CAPSHIM_NO_NEW_PRIVS", "0");
     let user = |caps: &[&str]| {
         let start = Container::user(1000, 1000).env("CAPSHIM_CAPS", "ipc_lock").capabilities(&["IPC_LOCK"]);
@@ -268,7 +270,7 @@ fn nothing_of_the_command_runs_in_a_check() {
         (&|| off().file_caps("/witness", "cap_ipc_lock=ep"), shim),
         (&|| off().file_caps("/witness", "cap_ipc_lock=ei"), deaf),
         (&|| off().owned("/witness", 1000, 1000, 0o6755), deaf),
-        (&|| lock().mode("/witness", 0o711), shim),
+        (&closed, shim),
         (&|| user(&["IPC_LOCK"]), shim),
         // The shim's file gives it what it did not have, which makes it undumpable.
         (&|| user(&[]), shim),

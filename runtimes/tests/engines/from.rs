@@ -92,6 +92,7 @@ pub fn context(name: &str, dockerfile: &str) -> PathBuf {
         ("lock_memory", "lock-memory"),
         ("bind_port", "bind-port"),
         ("privileged", "privileged"),
+        ("activated", "activated"),
     ] {
         copy(&built(program), &folder.join(name));
     }
@@ -105,7 +106,7 @@ fn app() -> String {
     let block = readme.split("```dockerfile\n").nth(1).and_then(|rest| rest.split("```").next());
     let block = block.expect("a block");
     format!(
-        "FROM alpine:3\nRUN adduser -D -u 1000 app\nCOPY my-server lock-memory bind-port privileged /usr/local/bin/\n{block}"
+        "FROM alpine:3\nRUN adduser -D -u 1000 app\nCOPY my-server lock-memory bind-port privileged activated /usr/local/bin/\n{block}"
     )
 }
 

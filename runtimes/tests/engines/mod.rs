@@ -1,5 +1,6 @@
 //! Docker and Podman, with what a user types and builds.
 
+mod activation;
 mod builds;
 mod compose;
 mod engine;
