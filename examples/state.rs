@@ -1,6 +1,6 @@
 //! Prints the credentials of the process that it is, by name.
 //!
-//!     state [credentials | process | arguments | environment]... [-- ARG...]
+//!     state [credentials | process | session | arguments | environment]... [-- ARG...]
 //!
 //! It shares no code with capshim, so that it can bear witness.
 
@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use caps::{CapSet, Capability};
+use nix::errno::Errno;
 use nix::unistd::{getgroups, getresgid, getresuid};
 
 fn main() {
@@ -23,6 +24,7 @@ fn main() {
         match section {
             "credentials" => credentials(),
             "process" => process(),
+            "session" => session(),
             "arguments" => arguments.iter().for_each(|word| println!("{}", word.as_bytes().escape_ascii())),
             "environment" => environment(),
             unknown => panic!("unknown section {unknown}"),
@@ -72,6 +74,29 @@ fn process() {
     println!("descriptors:  {}", list(descriptors));
     println!("dumpable:     {}", on(nix::sys::prctl::get_dumpable().expect("PR_GET_DUMPABLE")));
     println!("at_secure:    {}", on(at_secure()));
+}
+
+fn session() {
+    let mut signal = 0;
+    // SAFETY: writes one number.
+    Errno::result(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &mut signal) }).expect("PR_GET_PDEATHSIG");
+    println!("death_signal: {signal}");
+    println!("session_key:  {}", session_key().unwrap_or_else(|errno| format!("{errno:?}")));
+}
+
+/// What the key `capshim` of the session keyring holds (keyctl(2)).
+fn session_key() -> Result<String, Errno> {
+    const SEARCH: i32 = 10;
+    const READ: i32 = 11;
+    const SESSION_KEYRING: i32 = -3;
+    let mut content = [0u8; 64];
+    // SAFETY: the first call reads strings that end in NUL, and the second writes no more than is there.
+    let length = unsafe {
+        let (kind, name) = (c"user".as_ptr(), c"capshim".as_ptr());
+        let key = Errno::result(libc::syscall(libc::SYS_keyctl, SEARCH, SESSION_KEYRING, kind, name, 0))?;
+        Errno::result(libc::syscall(libc::SYS_keyctl, READ, key, content.as_mut_ptr(), content.len()))?
+    };
+    Ok(String::from_utf8_lossy(&content[..length as usize]).into_owned())
 }
 
 fn environment() {

@@ -1,6 +1,6 @@
 //! What the application inherits besides credentials: as if it had been started directly.
 
-use crate::container::Container;
+use crate::container::{Container, find};
 use crate::needs_containers;
 
 fn app() -> Container {
@@ -91,4 +91,39 @@ fn libc_opens_closed_streams_in_a_start_by_file_capabilities() {
         .env("CAPSHIM_CAPS", "ipc_lock")
         .run(&["/launch", "--close", "0", "--", "/capshim", "/state", "process"]);
     assert_eq!(output.state()["descriptors"], "/dev/null, pipe, pipe", "{}", output.stderr);
+}
+
+#[test]
+fn the_session_keyring_stays_the_one_that_root_had() {
+    needs_containers!();
+    let command = ["/launch", "--session-key", "capshim", "--", "/capshim", "/state", "session"];
+    for init in ["0", "1"] {
+        let key = |start: Container| {
+            start.env("CAPSHIM_INIT", init).run(&command).state()["session_key"].to_owned()
+        };
+        assert_eq!(key(app()), "capshim");
+    }
+    // The runtimes' default filter forbids keys altogether.
+    let output = app().no_new_privs().runtime_default().run(&["/capshim", "/state", "session"]);
+    assert_eq!(output.state()["session_key"], "EPERM");
+}
+
+#[test]
+fn a_signal_for_the_parents_death_stays_where_neither_the_user_changes_nor_a_parent_stays() {
+    needs_containers!();
+    let signal = |start: Container, command: &[&str]| {
+        let command =
+            [&["/launch", "--death-signal", "SIGUSR1", "--"], command, &["/state", "session"]].concat();
+        start.run(&command).state()["death_signal"].to_owned()
+    };
+    let user = || Container::user(1000, 1000).env("CAPSHIM_CAPS", "none");
+    assert_eq!(signal(user(), &["/capshim"]), "10");
+    assert_eq!(signal(user().env("CAPSHIM_INIT", "1"), &["/capshim"]), "0");
+    assert_eq!(signal(app(), &["/capshim"]), "0");
+    let user = user().without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", "ipc_lock").capabilities(&["IPC_LOCK"]);
+    assert_eq!(signal(user.file_caps("/capshim", "cap_ipc_lock=p"), &["/capshim"]), "0");
+    // As README says how to have it.
+    let setpriv = find("setpriv").expect("setpriv");
+    let again = ["/capshim", setpriv.to_str().expect("a path"), "--pdeathsig", "TERM"];
+    assert_eq!(signal(app().import_program(&setpriv), &again), "15");
 }

@@ -84,6 +84,8 @@ fn main() {
             }
             // With a process that ends when this one does.
             "--share-folder" => share_folder(),
+            "--death-signal" => prctl(libc::PR_SET_PDEATHSIG, signal(&value()) as u64),
+            "--session-key" => add_key(&value()),
             // Its file is gone when it runs, and so is the descriptor that it was executed by.
             "--deleted" => deleted = true,
             "--close" => nix::unistd::close(value().parse::<i32>().expect("a descriptor")).expect("close"),
@@ -151,6 +153,17 @@ fn prctl(option: i32, value: u64) {
     // SAFETY: these options take numbers only.
     let result = unsafe { libc::prctl(option, value, 0u64, 0u64, 0u64) };
     nix::errno::Errno::result(result).expect("prctl");
+}
+
+/// Adds a key of this name and content to the session keyring (add_key(2)).
+fn add_key(name: &str) {
+    const SESSION_KEYRING: i32 = -3;
+    let text = c_string(name.as_bytes().to_vec());
+    let (kind, name) = (c"user".as_ptr(), text.as_ptr());
+    // SAFETY: reads strings that end in NUL, and a content that is as long as is said.
+    let key =
+        unsafe { libc::syscall(libc::SYS_add_key, kind, name, name, text.count_bytes(), SESSION_KEYRING) };
+    nix::errno::Errno::result(key).expect("add_key");
 }
 
 /// By poll(2), which a command does not use at its start: whoever counts calls begins here.
