@@ -429,7 +429,7 @@ fn a_check_fails_for_a_limit_on_processes_where_a_run_does() {
     for (init, most, code) in [("0", "1", 0), ("1", "1", 71), ("1", "2", 0)] {
         let start = |words: &[&str]| {
             let start = switched().env("CAPSHIM_INIT", init).user_namespace(uid * 10_000, 150_000);
-            let limited = ["/bin/sh", "-c", "ulimit -p $0 && exec \"$@\"", most, "/capshim"];
+            let limited = ["/bin/sh", "-c", "ulimit -u $0 && exec \"$@\"", most, "/capshim"];
             start.run(&[&limited, words].concat())
         };
         let run = start(&["/state"]);
