@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{Mode, fchmod, fstat, fstatat, stat};
+use nix::sys::stat::{FileStat, Mode, fchmod, fstat, fstatat, lstat, stat};
 use nix::sys::statfs::fstatfs;
 use nix::sys::statvfs::FsFlags;
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
@@ -90,6 +90,8 @@ struct Target<'a> {
     mount: FsFlags,
     /// In the directory.
     name: &'a CStr,
+    /// From the working directory on.
+    path: CString,
     caps: Option<FileCaps>,
     attempt: Attempt,
 }
@@ -97,6 +99,7 @@ struct Target<'a> {
 impl<'a> Target<'a> {
     fn find(path: &'a CStr, file_caps: CapSet, start: Credentials) -> Result<Target<'a>, Refusal> {
         let (folder, name) = split(path);
+        let path = c_string([folder.to_bytes(), b"/", name.to_bytes()].concat());
         let attempt = Attempt {
             uid: start.uid.effective,
             effective: start.effective,
@@ -111,7 +114,7 @@ impl<'a> Target<'a> {
             .map_err(|errno| attempt.failed(format!("fstatfs({})", attempt.folder), errno))?;
         let caps = (!file_caps.is_empty()).then(|| FileCaps::only_permitted(file_caps));
         let (filesystem, mount) = (filesystem.filesystem_type().0 as u64, filesystem.flags());
-        let target = Target { folder, filesystem, mount, name, caps, attempt };
+        let target = Target { folder, filesystem, mount, name, path, caps, attempt };
         target.refuse_what_is_no_file()?;
         Ok(target)
     }
@@ -140,30 +143,54 @@ impl<'a> Target<'a> {
         let file = openat(&self.folder, temporary, flags, Mode::S_IRUSR | Mode::S_IWUSR)
             .map_err(|errno| self.failed("open", ", O_CREAT | O_EXCL", errno))?;
 
-        let replaced = self.fill(File::from(file), program).and_then(|()| {
-            renameat(&self.folder, temporary, &self.folder, self.name)
-                .map_err(|errno| self.failed("rename", &format!(", {}", self.path()), errno))
+        let replaced = self.fill(File::from(file), program).and_then(|written| {
+            let renamed = renameat(&self.folder, temporary, &self.folder, self.name);
+            let call = || self.call("rename", &format!(", {}", self.path()));
+            renamed.map(|()| written).map_err(|errno| self.gone_or_failed(call(), errno))
         });
-        if let Err(refusal) = replaced {
-            return Err(match unlinkat(&self.folder, temporary, UnlinkatFlags::NoRemoveDir) {
+        let written = replaced.map_err(|refusal| {
+            match unlinkat(&self.folder, temporary, UnlinkatFlags::NoRemoveDir) {
                 Ok(()) | Err(Errno::ENOENT) => refusal,
                 Err(errno) => install_error::left_behind(
                     refusal,
                     &self.attempt.within(&temporary.to_string_lossy()),
                     errno,
                 ),
-            });
-        }
-        match fsync(&self.folder) {
+            }
+        })?;
+        let synced = fsync(&self.folder);
+        self.refuse_another(&written)?;
+        match synced {
             // A file system that has no such thing for directories (fsync(2)).
             Ok(()) | Err(Errno::EINVAL) => Ok(()),
             Err(errno) => Err(install_error::not_synced(&self.attempt.folder, &self.path(), errno)),
         }
     }
 
+    /// Others may be able to write the directory, or a folder above it. The path is followed anew.
+    fn refuse_another(&self, written: &FileStat) -> Result<(), Refusal> {
+        let path = self.path();
+        match lstat(self.path.as_c_str()) {
+            Ok(there) if identity(&there) == identity(written) => Ok(()),
+            Ok(there) => Err(self.attempt.taken(format!(
+                "{path} is not the copy that was put there, but a file of uid {}",
+                there.st_uid
+            ))),
+            Err(errno) => Err(self.gone_or_failed(format!("lstat({path})"), errno)),
+        }
+    }
+
+    /// ENOENT on what was there a moment ago.
+    fn gone_or_failed(&self, call: String, errno: Errno) -> Refusal {
+        match errno {
+            Errno::ENOENT => self.attempt.taken(install_error::failed(&call, errno).cause),
+            _ => self.attempt.failed(call, errno),
+        }
+    }
+
     /// Writes the whole file, reads back what it is, and closes it: a file that is open for
     /// writing cannot be executed.
-    fn fill(&self, mut file: File, program: &[u8]) -> Result<(), Refusal> {
+    fn fill(&self, mut file: File, program: &[u8]) -> Result<FileStat, Refusal> {
         file.write_all(program)
             .map_err(|error| self.failed("write", &format!(", {} bytes", program.len()), errno_of(&error)))?;
         fchmod(&file, Mode::from_bits_truncate(Copy::MODE))
@@ -185,7 +212,7 @@ impl<'a> Target<'a> {
             caps: xattr.map(|xattr| FileCaps::parse(&xattr)),
         };
         match made == planned {
-            true => Ok(()),
+            true => Ok(status),
             false => Err(install_error::differs(&self.path(), &made, &planned)),
         }
     }
@@ -229,6 +256,12 @@ impl<'a> Target<'a> {
         });
         nosuid.into_iter().chain(noexec).chain(dangerous).collect()
     }
+}
+
+/// What makes a file the one that was written. The number of an inode alone could be used again,
+/// once that file was removed, but by nobody else for a file of the same owner.
+fn identity(file: &FileStat) -> (u64, u64, u32) {
+    (file.st_dev, file.st_ino, file.st_uid)
 }
 
 /// The directory, and the name in it, that a path stands for, as with cp(1) and install(1).

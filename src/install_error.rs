@@ -13,7 +13,7 @@ use crate::cure;
 use crate::diagnose;
 use crate::error::{Exit, Refusal, shown};
 use crate::file_caps::{FileCaps, Malformed};
-use crate::identity::{OVERFLOW_ID, Uid};
+use crate::identity::{Id, OVERFLOW_ID, Uid};
 
 /// Who installs what, and where.
 #[derive(Debug)]
@@ -86,6 +86,21 @@ impl Attempt {
             }
             Errno::EACCES if self.lacks_rights() => refusal.hint(self.as_root()),
             _ => refusal,
+        }
+    }
+
+    /// Somebody else has taken the copy away, or replaced it.
+    pub fn taken(&self, cause: String) -> Refusal {
+        const OTHERS_WRITE: u32 = 0o022;
+        const STICKY: u32 = 0o1000;
+        let refusal = Refusal::new(Exit::System, cause);
+        match self.folder_status {
+            Some((owner, mode))
+                if owner == self.uid.raw() && mode & OTHERS_WRITE != 0 && mode & STICKY == 0 =>
+            {
+                refusal.hint(format!("let nobody else replace files there: chmod go-w {}", self.folder))
+            }
+            _ => refusal.hint("install to a path of whose folders nobody else may write any"),
         }
     }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::container::{Container, Output, find};
 use crate::hints::{Start, Way::*, performs};
 use crate::install::{INSTALL, SAID, init, root};
+use crate::install_race::{crowded, outrun, placed};
 use crate::needs_containers;
 use crate::perform::unfiltered;
 use crate::volume::Volume;
@@ -221,4 +222,34 @@ fn what_is_in_the_way_goes() {
     let struck = [&[strace.to_str().expect("a path")], &faults[..], &INSTALL].concat();
     let struck = told(&struck, fresh(Volume::on_disk, tampered));
     performs("install_error::left_behind", struck, &[ByHand("rm /shim/.capshim.", &ELSEWHERE, &installed)]);
+}
+
+#[test]
+fn nobody_else_may_write_where_the_copy_goes() {
+    needs_containers!();
+    let shared = || Volume::on_disk().file("mine", "").owned("mine", 1000, 1000, 0o755);
+    let script = outrun("/shim", "delay_exit", &placed("/shim/capshim"), "mv -f /shim/mine /shim/capshim");
+    let replaced = told(&["/bin/sh", "-c", &script], fresh(shared, crowded));
+    performs("install_error::taken", replaced, &[Typed(&installed)]);
+    // The folder itself is root's, and is exchanged.
+    let nested = || {
+        let volume = Volume::on_disk();
+        fs::create_dir(volume.path("sub")).expect("a folder");
+        volume
+    };
+    let path = "/shim/sub/capshim";
+    let exchange = "mv /shim/sub /shim/old; mkdir /shim/sub; cp /state /shim/sub/capshim";
+    let script = outrun(path, "delay_exit", &placed(path), exchange);
+    let elsewhere: [fn(Start) -> Start; 1] = [|start| {
+        let roots = |image: Container| image.mount("/safe", "tmpfs", "tmpfs".as_ref(), &["mode=755"]);
+        start.with(roots).command(&["/capshim", "--install", "/safe", "--file-caps", "ipc_lock"])
+    }];
+    let said = "capshim: installed /safe/capshim with IPC_LOCK=p\n";
+    performs(
+        "install_error::taken 2",
+        told(&["/bin/sh", "-c", &script], fresh(nested, crowded)),
+        &[ByHand("to a path of whose folders nobody else may write any", &elsewhere, &|output| {
+            output.installed(said);
+        })],
+    );
 }

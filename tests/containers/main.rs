@@ -34,6 +34,7 @@ mod init_signals;
 mod init_terminal;
 mod install;
 mod install_faults;
+mod install_race;
 mod install_refused;
 mod live;
 mod messages;
