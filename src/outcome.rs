@@ -5,7 +5,6 @@
 
 use nix::errno::Errno;
 
-use crate::capset::CapSet;
 use crate::config;
 use crate::credentials::{Credentials, Securebits};
 use crate::cure;
@@ -14,15 +13,16 @@ use crate::expected::Expected;
 use crate::file_caps::{After, Before, Executable, FileCaps, Obstacle, after_exec};
 use crate::identity::{Gid, Uid};
 
-/// What holds just before exec, when the plan has been performed and verified.
-pub fn before_exec(planned: &Expected, bounding: CapSet, securebits: Securebits) -> Before {
+/// What holds just before exec, when the plan has been performed and verified. Where the bounding
+/// set was not read it is at least that.
+pub fn before_exec(planned: &Expected, securebits: Securebits) -> Before {
     Before {
         uid: planned.uid,
         gid: planned.gid,
         permitted: planned.caps,
         inheritable: planned.caps,
         ambient: planned.caps,
-        bounding,
+        bounding: planned.bounding.unwrap_or(planned.caps),
         no_new_privs: planned.no_new_privs,
         securebits,
     }
@@ -143,6 +143,7 @@ fn asking_for(caps: FileCaps, before: &Before, start: &Credentials) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capset::CapSet;
     use crate::identity::Id;
 
     /// All sets of two capabilities.

@@ -50,21 +50,19 @@ impl Effect {
 pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
     let (_, Link { path: holder, start }) = chain::chain(path);
     let now = verified.credentials();
+    let mut before = outcome::before_exec(now, verified.start().securebits);
     if let Err(errno) = start {
-        refuse_unknown(&holder, errno, &outcome::before_exec(now, now.caps, verified.start().securebits))?;
+        refuse_unknown(&holder, errno, &before)?;
     }
     let file = executable_facts(&holder)?;
     if file == Executable::default() {
         return Ok(Effect { holder, caps: None, ambient: now.caps, lost: CapSet::EMPTY });
     }
     // Only a file that carries some makes the bounding set count.
-    let bounding = match (now.bounding, file.caps) {
-        (Some(bounding), _) => bounding,
-        (None, Some(_)) => credentials::bounding()?,
-        (None, None) => now.caps,
-    };
+    if now.bounding.is_none() && file.caps.is_some() {
+        before.bounding = credentials::bounding()?;
+    }
     let name = shown(holder.to_bytes());
-    let before = outcome::before_exec(now, bounding, verified.start().securebits);
     let after = outcome::judge(&before, &file, &name, verified.start())?;
     // What root's children hold comes from root's rule and not from ambient.
     let lost = if now.uid == Uid::ROOT { CapSet::EMPTY } else { now.caps - after.ambient };

@@ -136,7 +136,7 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     }
     let expected = &plan.expected;
     let bounding = expected.bounding.or(start.bounding).unwrap_or_default();
-    let before = outcome::before_exec(expected, bounding, start.securebits);
+    let before = Before { bounding, ..outcome::before_exec(expected, start.securebits) };
     let unread = unread(world, case, before.uid);
     if let Some(file) = unread.as_ref().filter(|_| outcome::depends_on_file(&before)) {
         return Err(outcome::unknown_file(file, Errno::EACCES, &before));
