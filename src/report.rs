@@ -21,6 +21,7 @@ use crate::layout::{Layout, Paint};
 use crate::own_file::OwnFile;
 use crate::plan::{Plan, Step};
 use crate::prepare::Prepared;
+use crate::target::Effect;
 
 /// How many groups are listed.
 const MOST_GROUPS: usize = 64;
@@ -191,6 +192,7 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
     }
     let lost = found.effect.lost;
     let says = match &found.effect.caps {
+        _ if found.effect.unread => "cannot be told, as it cannot be read; ambient may be cleared".to_owned(),
         None => "none, ambient stays".to_owned(),
         Some(caps) if caps.foreign => format!("{caps}; if it counts here, ambient is cleared"),
         Some(caps) if lost.is_empty() => format!("{caps}; ambient is cleared"),
@@ -234,9 +236,11 @@ pub fn starts(
     to.row("permitted", caps);
     to.row("effective", caps);
     to.row("inheritable", caps);
-    let foreign = |found: &Found| found.effect.caps.is_some_and(|caps| caps.foreign);
+    let unknown = |effect: &Effect| effect.unread || effect.caps.is_some_and(|caps| caps.foreign);
     match found {
-        Some(found) if foreign(found) => to.row("ambient", format!("{caps}, or none")),
+        Some(found) if unknown(&found.effect) && !caps.is_empty() => {
+            to.row("ambient", format!("{caps}, or none"));
+        }
         Some(found) => to.row("ambient", found.effect.ambient),
         None => to.row("ambient", caps),
     }

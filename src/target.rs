@@ -27,6 +27,8 @@ pub struct Effect {
     /// The file whose attributes count: the command's, or that of its last interpreter.
     pub holder: CString,
     pub caps: Option<FileCaps>,
+    /// It cannot be read, and may be a script: it can do no more than clear ambient.
+    pub unread: bool,
     /// What ambient is then.
     pub ambient: CapSet,
     /// The programs that it starts will not inherit these capabilities.
@@ -51,12 +53,13 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
     let (_, Link { path: holder, start }) = chain::chain(path);
     let now = verified.credentials();
     let mut before = outcome::before_exec(now, verified.start().securebits);
+    let unread = start.is_err();
     if let Err(errno) = start {
         refuse_unknown(&holder, errno, &before)?;
     }
     let file = executable_facts(&holder)?;
     if file == Executable::default() {
-        return Ok(Effect { holder, caps: None, ambient: now.caps, lost: CapSet::EMPTY });
+        return Ok(Effect { holder, caps: None, unread, ambient: now.caps, lost: CapSet::EMPTY });
     }
     // Only a file that carries some makes the bounding set count.
     if now.bounding.is_none() && file.caps.is_some() {
@@ -66,7 +69,7 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
     let after = outcome::judge(&before, &file, &name, verified.start())?;
     // What root's children hold comes from root's rule and not from ambient.
     let lost = if now.uid == Uid::ROOT { CapSet::EMPTY } else { now.caps - after.ambient };
-    Ok(Effect { holder, caps: file.caps, ambient: after.ambient, lost })
+    Ok(Effect { holder, caps: file.caps, unread, ambient: after.ambient, lost })
 }
 
 /// A file that the kernel may execute and this process not read can be a script, whose
