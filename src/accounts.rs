@@ -5,7 +5,6 @@
 //! lookups are not used: they load code and talk to daemons of the image as root (NSS, nscd).
 #![forbid(unsafe_code)]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
@@ -35,15 +34,15 @@ pub struct Accounts {
     /// The user that `CAPSHIM_USER` stands for; the starting user where it is not set.
     pub target: Option<User>,
     /// The groups that settings name, with their gid where they exist.
-    named: BTreeMap<String, Option<Gid>>,
+    named: Vec<(String, Option<Gid>)>,
     /// The groups that /etc/group makes the target user a member of.
     pub of_target: Vec<Gid>,
-    /// The names that a runtime may have taken for root's.
-    roots: BTreeSet<Vec<u8>>,
+    /// The names that a runtime may have taken for root's. This list and the next ones are sorted.
+    roots: Vec<Vec<u8>>,
     /// The groups that a runtime may have given to root, from either file.
-    of_root: BTreeSet<Gid>,
+    of_root: Vec<Gid>,
     /// The groups that have any member at all.
-    with_members: BTreeSet<Gid>,
+    with_members: Vec<Gid>,
     /// Why a file does not tell what the runtime gave to root.
     pub doubts: Doubts,
 }
@@ -96,11 +95,11 @@ impl Accounts {
     /// Reads /etc/passwd: the starting user's entry and the target's. As in libc, the first
     /// line that matches counts.
     pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl BufRead) -> io::Result<Accounts> {
-        let mut accounts = Accounts { roots: BTreeSet::from([b"root".to_vec()]), ..Accounts::default() };
+        let mut accounts = Accounts { roots: vec![b"root".to_vec()], ..Accounts::default() };
         let wanted = spec.map(|spec| &spec.user).unwrap_or(&Ref::Id(uid)).clone();
         each_line(passwd, |line| {
             if let Some((name, gid)) = root_to_a_runtime(line) {
-                accounts.roots.insert(name.to_vec());
+                accounts.roots.push(name.to_vec());
                 accounts.of_root.extend(gid);
             }
             let Some(user) = parse_user(line) else { return };
@@ -119,13 +118,15 @@ impl Accounts {
                 accounts.start = Some(user.to_owned());
             }
         })?;
+        sort(&mut accounts.roots);
+        sort(&mut accounts.of_root);
         Ok(accounts)
     }
 
     /// The same without a file.
     pub fn without_passwd() -> Accounts {
         let doubts = Doubts { passwd: Some(Doubt::NotRead), group: None };
-        Accounts { roots: BTreeSet::from([b"root".to_vec()]), doubts, ..Accounts::default() }
+        Accounts { roots: vec![b"root".to_vec()], doubts, ..Accounts::default() }
     }
 
     /// Reads /etc/group: the groups that the settings name, and who is a member of which.
@@ -133,24 +134,29 @@ impl Accounts {
         let Accounts { named, of_target, roots, of_root, with_members, .. } = self;
         let target = self.target.as_ref().map(|user| user.name.as_slice());
         named.extend(names(config).map(|name| (name.to_owned(), None)));
-        each_line(group, |line| {
+        sort(named);
+        let is_root = |name: &[u8]| roots.binary_search_by(|root| root.as_slice().cmp(name)).is_ok();
+        let read = each_line(group, |line| {
             if let Some((gid, members)) = lenient_group(line) {
-                if members_of(members).any(|name| roots.contains(name)) {
-                    of_root.insert(gid);
+                if members_of(members).any(is_root) {
+                    of_root.push(gid);
                 }
                 if self.doubts.passwd.is_some() && members_of(members).any(|name| !name.is_empty()) {
-                    with_members.insert(gid);
+                    with_members.push(gid);
                 }
             }
             let Some((name, gid, members)) = parse_group(line) else { return };
-            if let Some(place) = std::str::from_utf8(name).ok().and_then(|name| named.get_mut(name)) {
-                place.get_or_insert(gid);
+            if let Ok(place) = named.binary_search_by(|(named, _)| named.as_bytes().cmp(name)) {
+                named[place].1.get_or_insert(gid);
             }
             if target.is_some_and(|target| members.split(|&byte| byte == b',').any(|member| member == target))
             {
                 of_target.push(gid);
             }
-        })
+        });
+        sort(of_root);
+        sort(with_members);
+        read
     }
 
     /// Whether /etc/group matters: where groups are chosen, or a setting names one.
@@ -182,9 +188,9 @@ impl Accounts {
             Standing::Roots
         } else if self.doubts.group.is_some() {
             Standing::Unknown
-        } else if self.of_root.contains(&gid) {
+        } else if self.of_root.binary_search(&gid).is_ok() {
             Standing::Roots
-        } else if self.with_members.contains(&gid) {
+        } else if self.with_members.binary_search(&gid).is_ok() {
             // Each member may be the name that the runtime knew root by.
             Standing::Unknown
         } else {
@@ -194,8 +200,14 @@ impl Accounts {
 
     /// The gid of a group that a setting names.
     pub fn group(&self, name: &str) -> Option<Gid> {
-        self.named.get(name).copied().flatten()
+        let place = self.named.binary_search_by(|(named, _)| named.as_str().cmp(name)).ok()?;
+        self.named[place].1
     }
+}
+
+fn sort<T: Ord>(list: &mut Vec<T>) {
+    list.sort_unstable();
+    list.dedup();
 }
 
 /// The names of groups in the settings.
@@ -356,7 +368,7 @@ mod tests {
         assert_eq!(accounts.group("nosuch"), None);
         assert_eq!(accounts.of_target, [id(10), id(29)]);
         // 1 and 5 are the gids of lines that a runtime may read as root's.
-        assert_eq!(accounts.of_root, BTreeSet::from([id(0), id(1), id(5), id(6), id(10)]));
+        assert_eq!(accounts.of_root, [id(0), id(1), id(5), id(6), id(10)]);
     }
 
     #[test]

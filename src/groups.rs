@@ -3,7 +3,6 @@
 //! Pure.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::accounts::{Accounts, Standing};
@@ -73,7 +72,7 @@ pub fn decide(
         let stays = match config.groups.inherited {
             Inherited::Drop => !uncertain && same_but(gid, &listed, inherited),
             Inherited::Auto | Inherited::Keep => {
-                listed.iter().all(|group| inherited.contains(group) && start.is_certain(*group))
+                listed.iter().all(|group| inherited.binary_search(group).is_ok() && start.is_certain(*group))
             }
         };
         if stays {
@@ -131,8 +130,12 @@ pub fn decide(
 
 /// Whether two lists have the same groups, the application's own gid aside.
 fn same_but(gid: Gid, one: &[Gid], other: &[Gid]) -> bool {
-    let others =
-        |list: &[Gid]| -> BTreeSet<Gid> { list.iter().copied().filter(|group| *group != gid).collect() };
+    let others = |list: &[Gid]| {
+        let mut others: Vec<Gid> = list.iter().copied().filter(|group| *group != gid).collect();
+        others.sort_unstable();
+        others.dedup();
+        others
+    };
     others(one) == others(other)
 }
 
