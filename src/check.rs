@@ -6,7 +6,6 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
-use std::io::Read;
 
 use nix::errno::Errno;
 
@@ -163,11 +162,10 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
 }
 
 fn surroundings() -> Surroundings {
-    let mut map = String::new();
-    let read = sys::open(c"/proc/self/uid_map").map(|mut file| file.read_to_string(&mut map));
+    let map = credentials::proc_text(c"/proc/self/uid_map");
     Surroundings {
         seccomp: sys::seccomp(),
-        uid_map: matches!(read, Ok(Ok(_))).then_some(map),
+        uid_map: map.map(|map| credentials::id_ranges(&map).collect()),
         denies_setgroups: credentials::denies_setgroups(),
     }
 }

@@ -3,7 +3,7 @@
 //! It only reads. No decision rests on /proc, which need not be mounted.
 #![forbid(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -13,8 +13,8 @@ use nix::errno::Errno;
 
 use crate::capset::{Cap, CapSet};
 use crate::diagnose;
-use crate::error::{Refusal, errno_of};
-use crate::identity::{Gid, Id, OVERFLOW_ID, Uid};
+use crate::error::Refusal;
+use crate::identity::{Gid, Id, OVERFLOW_ID, Uid, decimal};
 use crate::own_file::OwnFile;
 use crate::sys;
 
@@ -166,35 +166,41 @@ fn securebits() -> Result<Securebits, Refusal> {
 /// Whether this user namespace denies setgroups(2), for the wording of a hint; false where
 /// /proc does not tell.
 pub fn denies_setgroups() -> bool {
-    let mut text = String::new();
-    let read = sys::open(c"/proc/self/setgroups").map(|mut file| file.read_to_string(&mut text));
-    matches!(read, Ok(Ok(_))) && text.trim_end() == "deny"
+    proc_text(c"/proc/self/setgroups").is_some_and(|text| text.trim_ascii_end() == b"deny")
 }
 
-/// Reads /proc/self/gid_map. Its lines are: first id inside, first id in the parent namespace, count.
+/// What a file of /proc says; `None` where it cannot be read.
+pub fn proc_text(path: &CStr) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    sys::open(path).ok()?.read_to_end(&mut text).ok().map(|_| text)
+}
+
+/// The ranges of /proc/self/uid_map or gid_map: first id inside, first id in the parent namespace,
+/// count (user_namespaces(7)).
+pub fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
+    map.split(|&byte| byte == b'\n').filter_map(|line| {
+        let mut numbers = line.split(u8::is_ascii_whitespace).filter_map(decimal);
+        Some([numbers.next()?, numbers.next()?, numbers.next()?])
+    })
+}
+
+/// By /proc/self/gid_map.
 pub fn overflow_gid() -> OverflowGid {
-    let mut text = String::new();
-    let read = sys::open(c"/proc/self/gid_map").map(|mut file| file.read_to_string(&mut text));
-    let ranges = text.lines().filter_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-        let mut next = || numbers.next()?.ok();
-        let (first, _, count) = (next()?, next()?, next()?);
-        Some(first..first.saturating_add(count))
-    });
-    match read {
-        Ok(Ok(_)) if ranges.clone().any(|range| range == (0..u32::MAX.into())) => OverflowGid::Certain,
-        Ok(Ok(_)) if ranges.clone().any(|range| range.contains(&OVERFLOW_ID.into())) => OverflowGid::Mapped,
-        _ => OverflowGid::Unknown,
+    let map = proc_text(c"/proc/self/gid_map").unwrap_or_default();
+    let maps = |[first, _, count]: [i64; 3]| (first..first + count).contains(&OVERFLOW_ID.into());
+    match id_ranges(&map).find(|range| maps(*range)) {
+        Some([0, _, count]) if count == u32::MAX.into() => OverflowGid::Certain,
+        Some(_) => OverflowGid::Mapped,
+        None => OverflowGid::Unknown,
     }
 }
 
 /// Which mount an open file is on, as /proc/self/fdinfo has it (proc_pid_fdinfo(5)).
-pub fn mount_id(file: &File) -> Result<u64, Errno> {
-    let path = CString::new(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap_or_default();
-    let mut text = String::new();
-    sys::open(&path)?.read_to_string(&mut text).map_err(|error| errno_of(&error))?;
-    let id = text.lines().find_map(|line| line.strip_prefix("mnt_id:"));
-    id.and_then(|id| id.trim().parse().ok()).ok_or(Errno::ENOSYS)
+pub fn mount_id(file: &File) -> Option<i64> {
+    let path = CString::new(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let text = proc_text(&path)?;
+    let id = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
+    decimal(id?.trim_ascii())
 }
 
 /// Reads the bounding set, by asking for each capability until the kernel knows no more.

@@ -116,8 +116,8 @@ pub fn runtime_groups(groups: &[Gid]) -> String {
 }
 
 /// To have these groups, as far as they can be written out.
-pub fn group_list(groups: impl Iterator<Item = Gid>) -> String {
-    let list: Vec<String> = groups.take(MOST_GROUPS).map(|gid| gid.to_string()).collect();
+pub fn group_list(groups: &[Gid]) -> String {
+    let list: Vec<String> = groups.iter().take(MOST_GROUPS).map(|gid| gid.to_string()).collect();
     match list.is_empty() {
         true => format!("{}=none", config::GROUPS),
         false => format!("{}={}", config::GROUPS, list.join(",")),

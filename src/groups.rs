@@ -108,7 +108,7 @@ pub fn decide(
             }
         }
         Inherited::Keep if !others().all(|group| start.is_mapped(group)) => {
-            return Err(cannot_keep(others(), config));
+            return Err(cannot_keep(others().collect(), config));
         }
         Inherited::Keep => list.extend(others()),
         Inherited::Drop => {}
@@ -122,7 +122,7 @@ pub fn decide(
         );
         return Err(Refusal::new(Exit::Setting, cause).hint(format!(
             "list the groups that the application needs, as in: {}",
-            cure::group_list(list.into_iter())
+            cure::group_list(&list)
         )));
     }
     Ok(Groups { list, dropped, uncertain })
@@ -162,6 +162,7 @@ fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -
 
 /// Nobody can say which of these are root's own.
 fn whose(unknown: &[Gid], mut all: Vec<Gid>, gid: Gid, config: &Config, accounts: &Accounts) -> Refusal {
+    all.retain(|group| *group != gid);
     all.sort_unstable();
     let why = accounts.doubts.by_file().next().map(|(file, doubt)| format!("{file} {doubt}"));
     let complaint = Complaint::new(format!(
@@ -171,19 +172,19 @@ fn whose(unknown: &[Gid], mut all: Vec<Gid>, gid: Gid, config: &Config, accounts
     ))
     .hint(format!(
         "list the groups that the application needs, of these: {}; or pass none on: {}=none",
-        cure::group_list(all.into_iter().filter(|group| *group != gid)),
+        cure::group_list(&all),
         config::GROUPS
     ));
     Refusal::setting(config::GROUPS, config.groups.to_string().as_bytes(), complaint)
 }
 
 /// `keep` would write a group back that only reads as this one.
-fn cannot_keep(others: impl Iterator<Item = Gid>, config: &Config) -> Refusal {
-    let known = others.filter(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
+fn cannot_keep(mut others: Vec<Gid>, config: &Config) -> Refusal {
+    others.retain(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
     let complaint = Complaint::new(format!(
         "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
     ))
-    .hint(format!("list the groups that the application needs: {}", cure::group_list(known)));
+    .hint(format!("list the groups that the application needs: {}", cure::group_list(&others)));
     Refusal::setting(config::GROUPS, config.groups.to_string().as_bytes(), complaint)
 }
 

@@ -126,17 +126,16 @@ fn open(path: &CStr) -> (Result<File, Errno>, Option<Doubt>) {
 /// By the mounts that /proc/self/fdinfo has for the file, or for its folder where there is no
 /// file, and for the root.
 fn doubt_by_mount_id(path: &CStr) -> Option<Doubt> {
-    let folder = || sys::open_path(c"/etc").and_then(|folder| credentials::mount_id(&folder));
-    let found = match sys::open_path(path) {
-        Err(Errno::ENOENT) => folder(),
-        file => file.and_then(|file| credentials::mount_id(&file)),
+    let mount = |path: &CStr| sys::open_path(path).map(|file| credentials::mount_id(&file));
+    let found = match mount(path) {
+        Err(Errno::ENOENT) => mount(c"/etc"),
+        found => found,
     };
-    let root = sys::open_path(c"/").and_then(|root| credentials::mount_id(&root));
-    match (found, root) {
+    match (found, mount(c"/")) {
         // There is no /etc.
-        (Err(Errno::ENOENT), Ok(_)) => None,
-        (Ok(found), Ok(root)) if found == root => None,
-        (Ok(_), Ok(_)) => Some(Doubt::Mounted),
+        (Err(Errno::ENOENT), _) => None,
+        (Ok(Some(found)), Ok(Some(root))) if found == root => None,
+        (Ok(Some(_)), Ok(Some(_))) => Some(Doubt::Mounted),
         _ => Some(Doubt::CannotTell),
     }
 }

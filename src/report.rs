@@ -31,8 +31,9 @@ const MOST_GROUPS: usize = 64;
 pub struct Surroundings {
     /// PR_GET_SECCOMP: 0 is off, 2 a filter.
     pub seccomp: Result<u32, Errno>,
-    /// /proc/self/uid_map; `None` where it cannot be read.
-    pub uid_map: Option<String>,
+    /// The ranges of /proc/self/uid_map: first uid inside, first uid in the parent namespace, count.
+    /// `None` where it cannot be read.
+    pub uid_map: Option<Vec<[i64; 3]>>,
     pub denies_setgroups: bool,
 }
 
@@ -322,23 +323,15 @@ fn seccomp(mode: Result<u32, Errno>) -> String {
     }
 }
 
-/// The map's lines are: first id inside, first id in the parent namespace, count
-/// (user_namespaces(7)).
 fn user_namespace(surroundings: &Surroundings) -> String {
-    let Some(map) = &surroundings.uid_map else {
+    let Some(ranges) = &surroundings.uid_map else {
         return "unknown, /proc/self/uid_map cannot be read".to_owned();
     };
-    let ranges = map.lines().filter_map(|line| {
-        let mut numbers = line.split_whitespace().map(str::parse::<u64>);
-        let mut next = || numbers.next()?.ok();
-        Some((next()?, next()?, next()?))
-    });
-    let ranges: Vec<(u64, u64, u64)> = ranges.collect();
-    if ranges == [(0, 0, u32::MAX.into())] {
+    if *ranges == [[0, 0, u32::MAX.into()]] {
         return "the initial one, or one that maps every id to itself".to_owned();
     }
-    let words = ranges.iter().map(|(inside, outside, count)| {
-        let last = |first: &u64| first + count.saturating_sub(1);
+    let words = ranges.iter().map(|[inside, outside, count]| {
+        let last = |first: &i64| first + count - 1;
         format!("uid {inside} to {} is {outside} to {} in its parent", last(inside), last(outside))
     });
     let denies = if surroundings.denies_setgroups { "; setgroups is denied" } else { "" };
