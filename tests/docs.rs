@@ -9,6 +9,11 @@ use capshim::cli::HELP;
 use capshim::config::SETTINGS;
 use capshim::error::Exit;
 
+use sources::sources;
+
+#[path = "containers/sources.rs"]
+mod sources;
+
 const EXITS: [Exit; 6] =
     [Exit::Usage, Exit::System, Exit::NotGranted, Exit::Setting, Exit::CannotExecute, Exit::NotFound];
 
@@ -34,6 +39,11 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.to_string_lossy().ends_with(ending))
         .collect()
+}
+
+/// The sources below these folders, one after the other.
+fn texts(folders: &[&str]) -> String {
+    folders.iter().flat_map(|folder| sources(folder)).map(|(_, text)| text).collect()
 }
 
 #[test]
@@ -161,9 +171,7 @@ fn the_manual_has_the_options_of_the_help() {
 
 #[test]
 fn every_test_that_a_document_names_is_there() {
-    let folders = ["tests", "tests/containers", "runtimes/tests/containerd", "runtimes/tests/engines", "src"];
-    let sources = folders.map(|folder| files(folder, ".rs")).concat();
-    let code: String = sources.iter().map(|path| fs::read_to_string(path).expect("source")).collect();
+    let code = texts(&["tests", "runtimes/tests", "src"]);
     let faults = read("docs/faults.md");
     let mut seen = 0;
     for row in faults.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {
@@ -229,8 +237,7 @@ fn links_and_commands_in_the_documents_lead_somewhere() {
 
 #[test]
 fn messages_in_the_troubleshooting_guide_are_ones_that_tests_see() {
-    let sources = files("tests/containers", ".rs");
-    let code: String = sources.iter().map(|path| fs::read_to_string(path).expect("source")).collect();
+    let code = texts(&["tests/containers"]);
     // A long literal goes on after a backslash and the next line's indentation.
     let lines: Vec<&str> = code.split("\\\n").collect();
     let code = lines.iter().map(|line| line.trim_start()).collect::<String>();
@@ -257,20 +264,23 @@ fn anchor(line: &str) -> String {
 
 #[test]
 fn all_unsafe_code_is_in_one_file() {
-    for path in files("src", ".rs") {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let text = fs::read_to_string(&path).expect("source");
-        match name.as_str() {
+    let mut explained = 0;
+    for (path, text) in sources("src") {
+        match path.as_str() {
             "sys.rs" => {
-                let unexplained = text.lines().collect::<Vec<_>>();
-                for (at, line) in unexplained.iter().enumerate().filter(|(_, line)| line.contains("unsafe {"))
-                {
-                    let before = unexplained[at.saturating_sub(6)..at].join("\n");
-                    assert!(before.contains("SAFETY:") || line.contains("SAFETY:"), "sys.rs:{}", at + 1);
+                let lines: Vec<&str> = text.lines().collect();
+                for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.contains("unsafe {")) {
+                    let before = lines[at.saturating_sub(6)..at].join("\n");
+                    let is_explained = before.contains("SAFETY:") || line.contains("SAFETY:");
+                    assert!(is_explained, "no SAFETY comment: src/{path}:{}", at + 1);
+                    explained += 1;
                 }
             }
-            "lib.rs" => assert!(text.contains("#![deny(unsafe_code)]")),
-            _ => assert!(text.contains("#![forbid(unsafe_code)]"), "{name}"),
+            "lib.rs" => assert!(text.contains("#![deny(unsafe_code)]"), "src/{path}"),
+            _ => {
+                assert!(text.contains("#![forbid(unsafe_code)]"), "unsafe code is not forbidden: src/{path}")
+            }
         }
     }
+    assert!(explained > 20, "{explained}");
 }

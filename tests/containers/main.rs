@@ -50,6 +50,7 @@ mod picture;
 mod points;
 mod readme;
 mod settings;
+mod sources;
 mod starts;
 mod stdio;
 mod strace;
