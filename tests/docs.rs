@@ -11,7 +11,7 @@ use capshim::error::Exit;
 
 use sources::sources;
 
-#[path = "containers/sources.rs"]
+#[path = "containers/harness/sources.rs"]
 mod sources;
 
 const EXITS: [Exit; 6] =

@@ -12,7 +12,7 @@ mod wrapping;
 /// The same users and groups, and the same words for what a container left behind, as in the
 /// tests that start runc by themselves.
 #[allow(dead_code, unused_macros)]
-#[path = "../../tests/containers/container.rs"]
+#[path = "../../tests/containers/harness/container.rs"]
 mod container;
 
 /// Ends a test here, loudly, where these programs are missing; fails it where all tests must run.

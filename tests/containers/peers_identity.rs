@@ -1,7 +1,7 @@
 //! Where setpriv, capsh and gosu make the application someone else than the contract of capshim
 //! has it: ids, groups, environment. Both outcomes are rows of docs/peers.md.
 
-use crate::container::{Container, Output, find};
+use crate::harness::container::{Container, Output, find};
 use crate::needs_containers;
 use crate::peers::as_user;
 use crate::peers_table::{CAPSH, Outcome, SETPRIV, refused, right, row, wrong};

@@ -1,7 +1,7 @@
 //! Where setpriv, capsh and gosu leave the application more or less than the contract of capshim
 //! has it, and what they say when they fail. Both outcomes are rows of docs/peers.md.
 
-use crate::container::{Container, Output};
+use crate::harness::container::{Container, Output};
 use crate::needs_containers;
 use crate::peers::{as_user, run, with_peers};
 use crate::peers_table::{CAPSH, CAPSH_LOCK, Outcome, SETPRIV, SETPRIV_LOCK, refused, right, row, wrong};

@@ -1,7 +1,7 @@
 //! The table in docs/peers.md: what setpriv, capsh, gosu and capshim were seen to do. Each row
 //! is observed by a test, which so keeps it from going stale.
 
-use crate::container::{Container, Output};
+use crate::harness::container::{Container, Output};
 use crate::peers::{run, with_peers};
 
 const TABLE: &str = include_str!("../../docs/peers.md");

@@ -3,7 +3,7 @@
 //!
 //!     UPDATE_DOCS=1 cargo test --test containers picture
 
-use crate::container::{Container, Output};
+use crate::harness::container::{Container, Output};
 use crate::needs_containers;
 
 const SETS: [&str; 5] = ["bounding", "permitted", "effective", "inheritable", "ambient"];

@@ -1,6 +1,6 @@
 //! The README shows real output: what is in it is what comes out.
 
-use crate::container::Container;
+use crate::harness::container::Container;
 use crate::needs_containers;
 
 /// The block after a comment that begins like this.

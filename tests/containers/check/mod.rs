@@ -1,0 +1,4 @@
+//! `--check` reports.
+
+pub mod report;
+pub mod trial;

@@ -1,0 +1,11 @@
+//! What all tests share: containers of every kind, what they leave behind, and strace on them.
+
+pub mod attach;
+pub mod case;
+pub mod container;
+pub mod live;
+pub mod perform;
+pub mod points;
+pub mod sources;
+pub mod strace;
+pub mod volume;

@@ -1,0 +1,9 @@
+//! Init mode: a parent stays, forwards signals and reaps.
+
+mod activation;
+mod faults;
+pub mod parent;
+mod reaping;
+mod refusals;
+pub mod signals;
+mod terminal;

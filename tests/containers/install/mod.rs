@@ -1,0 +1,6 @@
+//! `--install` copies the program.
+
+pub mod copy;
+mod faults;
+pub mod race;
+pub mod refused;

@@ -1,0 +1,17 @@
+//! A container starts: who the application is, what it holds, and what it inherits.
+
+pub mod capabilities;
+mod environment;
+mod faults;
+mod groups;
+mod identity;
+mod images;
+mod inheritance;
+mod kinds;
+mod messages;
+mod namespaces;
+mod nonroot;
+mod own_file;
+mod stdio;
+mod terminals;
+mod trace;

@@ -1,0 +1,85 @@
+//! The system calls between the container's exec and the application's, as strace sees them
+//! from outside.
+
+use crate::harness::container::Container;
+use crate::harness::strace;
+use crate::needs_containers;
+
+/// The calls that capshim makes, `name(arguments) = result` each, execve of the payload last.
+fn calls(container: Container) -> Vec<String> {
+    let (output, log) = container.attached(&[], &["/capshim", "/state"]);
+    assert_eq!(output.code, 0, "{}", output.stderr);
+    strace::calls_of_capshim(&log).into_iter().map(|call| call.line).collect()
+}
+
+fn lock() -> Container {
+    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
+    Container::root()
+        .capabilities(&granted)
+        .env("CAPSHIM_USER", "app")
+        .env("CAPSHIM_CAPS", "ipc_lock")
+        .groups(&[0, 10, 2000])
+}
+
+#[test]
+fn no_file_but_passwd_and_group_is_opened_before_the_switch() {
+    needs_containers!();
+    let calls = calls(lock());
+    let switch = calls.iter().position(|call| call.starts_with("setresuid(")).expect("the switch");
+    let files = |calls: &[String]| -> Vec<String> {
+        let path = |call: &String| call.split('"').nth(1).map(str::to_owned);
+        let opens = calls.iter().filter(|call| call.starts_with("open") && !call.contains("ENOENT"));
+        opens.filter_map(path).collect()
+    };
+    assert_eq!(files(&calls[..switch]), ["/etc/passwd", "/etc/group"]);
+    assert_eq!(files(&calls[switch..]), ["/state"]);
+    let others = ["socket", "connect", "mmap2", "clone", "fork", "vfork", "readlink", "chdir"];
+    for call in &calls {
+        assert!(!others.contains(&call.split('(').next().unwrap_or_default()), "{call}");
+    }
+    // What the shim's own file carries is known without opening it.
+    let calls = self::calls(lock().env("CAPSHIM_NO_NEW_PRIVS", "0"));
+    assert_eq!(files(&calls), ["/etc/passwd", "/etc/group", "/state"]);
+}
+
+#[test]
+fn the_steps_come_in_the_documented_order() {
+    needs_containers!();
+    let steps = [
+        "capset(",
+        "prctl(PR_SET_KEEPCAPS",
+        "setgroups(",
+        "setresgid(1000, 1000, 1000)",
+        "fchown(",
+        "setresuid(1000, 1000, 1000)",
+        "capset(",
+        "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL",
+        "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_IPC_LOCK",
+        "prctl(PR_SET_NO_NEW_PRIVS",
+        "capget(",
+        "getresuid(",
+        "getresgid(",
+        "getgroups(",
+        "prctl(PR_GET_NO_NEW_PRIVS",
+        "execve(",
+    ];
+    let calls = calls(lock());
+    let mut rest = calls.iter();
+    for step in steps {
+        assert!(
+            rest.any(|call| call.starts_with(step)),
+            "{step} is missing or out of order in:\n{}",
+            calls.join("\n")
+        );
+    }
+}
+
+#[test]
+fn about_sixty_calls_are_enough() {
+    needs_containers!();
+    // Of these, fifteen are for three pipes to share; a stdin that is /dev/null takes one.
+    let calls = calls(lock());
+    println!("system calls between the container's exec and the application's: {}", calls.len());
+    calls.iter().for_each(|call| println!("    {call}"));
+    assert!(calls.len() <= 66, "{}", calls.len());
+}
