@@ -1,11 +1,13 @@
 //! What all tests share: containers of every kind, what they leave behind, and strace on them.
 
 pub mod attach;
+pub mod capabilities;
 pub mod case;
 pub mod container;
 pub mod live;
 pub mod perform;
 pub mod points;
 pub mod sources;
+pub mod start;
 pub mod strace;
 pub mod volume;

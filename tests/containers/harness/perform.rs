@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::harness::container::{Container, ROOTS_GROUPS, find};
-use crate::refuse::hints::Start;
+use crate::harness::start::Start;
 
 const KUBERNETES: &str = "Kubernetes: ";
 const DOCKER: &str = "Docker/Podman: ";

@@ -32,7 +32,7 @@ pub fn behind_inits() -> (impl Fn() -> Container, [Vec<String>; 4]) {
 
 /// A set of these, as /proc/PID/status writes it.
 fn set(names: &[&str]) -> String {
-    let all = crate::start::capabilities::NAMES;
+    let all = crate::harness::capabilities::NAMES;
     let bit = |name: &&str| 1u64 << all.iter().position(|known| known == name).expect("a capability");
     format!("{:016x}", names.iter().map(bit).sum::<u64>())
 }

@@ -1,6 +1,6 @@
 //! A container starts: who the application is, what it holds, and what it inherits.
 
-pub mod capabilities;
+mod capabilities;
 mod environment;
 mod faults;
 mod groups;

@@ -7,9 +7,10 @@ use std::os::unix::fs::symlink;
 use capshim::elf;
 
 use crate::harness::container::{Container, find};
+use crate::harness::start::Start;
 use crate::needs_containers;
 use crate::refuse::hints::{
-    GROUPS, STATE, Start, Way::*, as_app, exactly, granted, performs, with_lock, without_no_new_privs,
+    GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock, without_no_new_privs,
 };
 
 /// `app` with IPC_LOCK.

@@ -3,9 +3,10 @@
 
 use crate::harness::container::{Container, Output};
 use crate::harness::perform::unfiltered;
+use crate::harness::start::Start;
 use crate::needs_containers;
 use crate::refuse::hints::{
-    GROUPS, STATE, Start, Way::*, exactly, granted, performs, with_lock, without_no_new_privs,
+    GROUPS, STATE, Way::*, exactly, granted, performs, with_lock, without_no_new_privs,
 };
 
 /// `app` with IPC_LOCK; NET_RAW is there too.

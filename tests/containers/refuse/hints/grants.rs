@@ -1,10 +1,9 @@
 //! Hints on what a container was granted: `diagnose`.
 
 use crate::harness::container::{Container, Output};
+use crate::harness::start::Start;
 use crate::needs_containers;
-use crate::refuse::hints::{
-    GROUPS, STATE, Start, Way::*, exactly, performs, with_lock, without_no_new_privs,
-};
+use crate::refuse::hints::{GROUPS, STATE, Way::*, exactly, performs, with_lock, without_no_new_privs};
 
 const ALL: [&str; 3] = ["IPC_LOCK", "SETGID", "SETUID"];
 

@@ -7,11 +7,12 @@ use serde_json::Value;
 
 use crate::harness::container::{Container, Output, find};
 use crate::harness::perform::unfiltered;
+use crate::harness::start::Start;
 use crate::harness::volume::Volume;
 use crate::install::copy::{INSTALL, SAID, init, root};
 use crate::install::race::{crowded, outrun, placed};
 use crate::needs_containers;
-use crate::refuse::hints::{Start, Way::*, performs};
+use crate::refuse::hints::{Way::*, performs};
 
 fn installed(output: &Output) {
     output.installed(SAID);

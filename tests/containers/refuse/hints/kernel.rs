@@ -1,8 +1,9 @@
 //! Hints on what a kernel, a namespace or a filter does not let happen: `diagnose`.
 
 use crate::harness::perform::unfiltered;
+use crate::harness::start::Start;
 use crate::needs_containers;
-use crate::refuse::hints::{STATE, Start, Way::*, exactly, granted, performs, with_lock};
+use crate::refuse::hints::{STATE, Way::*, exactly, granted, performs, with_lock};
 
 /// To become `app` with IPC_LOCK.
 fn app() -> Start {

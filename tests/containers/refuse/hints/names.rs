@@ -1,8 +1,9 @@
 //! Hints on users, groups and capabilities: `identity`, `groups`, `capset`, `words`.
 
 use crate::harness::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
+use crate::harness::start::Start;
 use crate::needs_containers;
-use crate::refuse::hints::{GROUPS, STATE, Start, Way::*, as_app, exactly, granted, performs, with_lock};
+use crate::refuse::hints::{GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock};
 
 fn app() -> Start {
     granted().env("CAPSHIM_USER", "app")

@@ -1,9 +1,10 @@
 //! Hints on settings and command lines: `config`, `cli`, and `report` without settings.
 
 use crate::harness::container::Container;
+use crate::harness::start::Start;
 use crate::needs_containers;
 use crate::refuse::hints::names::USERS;
-use crate::refuse::hints::{GROUPS, STATE, Start, Way::*, as_app, exactly, granted, performs, with_lock};
+use crate::refuse::hints::{GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock};
 
 fn app() -> Start {
     granted().env("CAPSHIM_USER", "app")

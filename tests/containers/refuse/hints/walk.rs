@@ -5,8 +5,9 @@ use fastrand::Rng;
 
 use crate::harness::container::Container;
 use crate::harness::perform::{perform, spellings};
+use crate::harness::start::Start;
 use crate::needs_containers;
-use crate::refuse::hints::{Start, hint};
+use crate::refuse::hints::hint;
 
 /// No start here has more mistakes than this.
 const MOST: usize = 8;

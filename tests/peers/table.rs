@@ -2,7 +2,7 @@
 //! is observed by a test, which so keeps it from going stale.
 
 use crate::harness::container::{Container, Output};
-use crate::peers::{run, with_peers};
+use crate::same::{run, with_peers};
 
 const TABLE: &str = include_str!("../../docs/peers.md");
 
@@ -63,7 +63,7 @@ fn every_row_of_the_table_is_observed() {
         .filter_map(|line| line.split(" | ").next())
         .collect();
     assert!(rows.len() > 15, "{}", rows.len());
-    let code = [include_str!("peers_identity.rs"), include_str!("peers_privileges.rs")].concat();
+    let code = [include_str!("identity.rs"), include_str!("privileges.rs")].concat();
     for case in rows.iter().map(|row| row.trim_start_matches("| ")) {
         assert!(code.contains(&format!("\"{case}\",")), "no test observes: {case}");
     }

@@ -3,8 +3,8 @@
 
 use crate::harness::container::{Container, Output, find};
 use crate::needs_containers;
-use crate::peers::as_user;
-use crate::peers_table::{CAPSH, Outcome, SETPRIV, refused, right, row, wrong};
+use crate::same::as_user;
+use crate::table::{CAPSH, Outcome, SETPRIV, refused, right, row, wrong};
 
 /// A user who must not come out as another one.
 fn whose(output: &Output) -> Outcome {

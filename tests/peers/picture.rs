@@ -1,7 +1,7 @@
 //! docs/sets.svg: the capability sets through each exec, drawn from what real programs in
 //! real containers held.
 //!
-//!     UPDATE_DOCS=1 cargo test --test containers picture
+//!     UPDATE_DOCS=1 cargo test --test peers picture
 
 use crate::harness::container::{Container, Output};
 use crate::needs_containers;

@@ -3,8 +3,8 @@
 
 use crate::harness::container::{Container, Output};
 use crate::needs_containers;
-use crate::peers::{as_user, run, with_peers};
-use crate::peers_table::{CAPSH, CAPSH_LOCK, Outcome, SETPRIV, SETPRIV_LOCK, refused, right, row, wrong};
+use crate::same::{as_user, run, with_peers};
+use crate::table::{CAPSH, CAPSH_LOCK, Outcome, SETPRIV, SETPRIV_LOCK, refused, right, row, wrong};
 
 /// Granted IPC_LOCK and these, and asked for it.
 fn lock(granted: &[&str]) -> Container {

@@ -1,9 +1,9 @@
 //! Where setpriv, capsh and gosu can do what capshim does, they leave the application exactly
-//! the same. Where they do not: peers_identity.rs, peers_privileges.rs.
+//! the same. Where they do not: `identity`, `privileges`.
 
+use crate::harness::capabilities::NAMES;
 use crate::harness::container::{Container, Output, find};
 use crate::needs_containers;
-use crate::start::capabilities::NAMES;
 
 /// The image with /setpriv, /capsh and /gosu in it too, as this machine's packages have them.
 pub fn with_peers(container: Container) -> Container {

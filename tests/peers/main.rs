@@ -1,0 +1,11 @@
+//! Other tools beside capshim in the same containers: what they do, and the documents' tables and
+//! pictures of it. A change of capshim alone needs none of these tests and none of the tools.
+
+#[expect(dead_code, reason = "the tests of capshim use the rest")]
+#[path = "../containers/harness/mod.rs"]
+mod harness;
+mod identity;
+mod picture;
+mod privileges;
+mod same;
+mod table;
