@@ -12,3 +12,6 @@ mod install;
 mod readme;
 mod refuse;
 mod start;
+
+/// What these tests take besides a runtime.
+const PROGRAMS: [&str; 5] = ["capsh", "getcap", "musl-gcc", "python3", "strace"];

@@ -1,7 +1,6 @@
 //! The README shows real output: what is in it is what comes out.
 
 use crate::harness::container::Container;
-use crate::needs_containers;
 
 /// The block after a comment that begins like this.
 fn block(mark: &str) -> &'static str {
@@ -17,14 +16,12 @@ const BOTH: [&str; 3] = ["/bin/sh", "-c", "/state; /lock_memory"];
 
 #[test]
 fn the_state_without_the_shim_is_as_shown() {
-    needs_containers!();
     let output = Container::user(1000, 1000).capabilities(&GRANTED).run(&BOTH);
     assert_eq!(output.stdout, block("<!-- before:"));
 }
 
 #[test]
 fn the_state_with_the_shim_is_as_shown() {
-    needs_containers!();
     let root = Container::root().capabilities(&GRANTED).file("/etc/passwd", PASSWD).file("/etc/group", GROUP);
     let output = root.env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock").shim(&BOTH);
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), (block("<!-- after:"), ""));
@@ -32,14 +29,12 @@ fn the_state_with_the_shim_is_as_shown() {
 
 #[test]
 fn the_refusal_is_as_shown() {
-    needs_containers!();
     let root = Container::root().env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
     assert_eq!(root.shim(&BOTH).stderr, block("one line of cure where there"));
 }
 
 #[test]
 fn the_report_is_as_shown() {
-    needs_containers!();
     let start = Container::root().capabilities(&GRANTED).groups(&[0, 6, 2000]).no_new_privs();
     let group = format!("{GROUP}disk:x:6:root\n");
     let start = start.file("/etc/passwd", PASSWD).file("/etc/group", group).copy("/state", "/bin/my-server");

@@ -2,7 +2,6 @@
 //! has it: ids, groups, environment. Both outcomes are rows of docs/peers.md.
 
 use crate::harness::container::{Container, Output, find};
-use crate::needs_containers;
 use crate::same::as_user;
 use crate::table::{CAPSH, Outcome, SETPRIV, refused, right, row, wrong};
 
@@ -16,7 +15,6 @@ fn whose(output: &Output) -> Outcome {
 
 #[test]
 fn a_uid_of_more_than_32_bits_is_root_for_setpriv_and_capsh() {
-    needs_containers!();
     row(
         "uid 4294967296",
         || as_user("4294967296"),
@@ -32,7 +30,6 @@ fn a_uid_of_more_than_32_bits_is_root_for_setpriv_and_capsh() {
 
 #[test]
 fn a_uid_of_minus_1_stays_root_for_setpriv() {
-    needs_containers!();
     for (case, id) in [("uid -1", "-1"), ("uid 4294967295", "4294967295")] {
         row(
             case,
@@ -50,7 +47,6 @@ fn a_uid_of_minus_1_stays_root_for_setpriv() {
 
 #[test]
 fn a_number_too_large_is_a_name_for_all_three() {
-    needs_containers!();
     let id = "18446744073709551616";
     row(
         "18446744073709551616, a name of uid 0 in /etc/passwd",
@@ -67,7 +63,6 @@ fn a_number_too_large_is_a_name_for_all_three() {
 
 #[test]
 fn an_empty_user_is_root_for_gosu() {
-    needs_containers!();
     row(
         "an empty user",
         || as_user(""),
@@ -83,7 +78,6 @@ fn an_empty_user_is_root_for_gosu() {
 
 #[test]
 fn no_user_at_all_is_root_for_setpriv_and_capsh() {
-    needs_containers!();
     row(
         "no user at all",
         || Container::root().env("CAPSHIM_CAPS", "none"),
@@ -94,7 +88,6 @@ fn no_user_at_all_is_root_for_setpriv_and_capsh() {
 
 #[test]
 fn a_uid_without_an_entry_keeps_roots_gid_with_all_three() {
-    needs_containers!();
     let gid = |output: &Output| match output.code {
         0 => wrong(format!("runs with gid {}", output.state()["gid"])),
         _ => refused(output),
@@ -114,7 +107,6 @@ fn a_uid_without_an_entry_keeps_roots_gid_with_all_three() {
 
 #[test]
 fn a_permission_that_denies_the_group_is_bypassed_after_setpriv_and_gosu() {
-    needs_containers!();
     // Mode 0604: everyone but the group may read. A program that changes the gid takes the
     // process out of the group, unless it is in the list too.
     let cat = find("cat").expect("cat");
@@ -163,7 +155,6 @@ fn uses_volume(output: &Output) -> Outcome {
 
 #[test]
 fn a_volume_of_fsgroup_is_lost_with_all_three() {
-    needs_containers!();
     row(
         "a volume of fsGroup 2000, and root's disk",
         volume,
@@ -179,7 +170,6 @@ fn a_volume_of_fsgroup_is_lost_with_all_three() {
 
 #[test]
 fn roots_groups_survive_where_setpriv_and_capsh_keep_the_list() {
-    needs_containers!();
     row(
         "the same, where the list is kept (`--keep-groups`; `--gid --uid`)",
         volume,
@@ -212,7 +202,6 @@ fn of_root() -> Container {
 
 #[test]
 fn the_environment_stays_roots_after_all_three_in_part() {
-    needs_containers!();
     row(
         "HOME, USER and LOGNAME",
         of_root,
@@ -228,7 +217,6 @@ fn the_environment_stays_roots_after_all_three_in_part() {
 
 #[test]
 fn the_environment_of_the_container_is_lost_after_setpriv_reset_env() {
-    needs_containers!();
     row(
         "the same with `--reset-env`",
         of_root,

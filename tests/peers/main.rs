@@ -9,3 +9,6 @@ mod picture;
 mod privileges;
 mod same;
 mod table;
+
+/// What these tests take besides a runtime.
+const PROGRAMS: [&str; 7] = ["setpriv", "capsh", "gosu", "tini", "tini-static", "dumb-init", "catatonit"];

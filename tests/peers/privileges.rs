@@ -2,7 +2,6 @@
 //! has it, and what they say when they fail. Both outcomes are rows of docs/peers.md.
 
 use crate::harness::container::{Container, Output};
-use crate::needs_containers;
 use crate::same::{as_user, run, with_peers};
 use crate::table::{CAPSH, CAPSH_LOCK, Outcome, SETPRIV, SETPRIV_LOCK, refused, right, row, wrong};
 
@@ -25,7 +24,6 @@ fn holds_lock(output: &Output) -> Outcome {
 
 #[test]
 fn a_granted_capability_is_dropped_by_gosu() {
-    needs_containers!();
     row(
         "IPC_LOCK, granted",
         || lock(&[]),
@@ -41,7 +39,6 @@ fn a_granted_capability_is_dropped_by_gosu() {
 
 #[test]
 fn a_capability_that_was_not_granted_is_refused_by_all_that_can_be_asked_for_it() {
-    needs_containers!();
     // Not even setpriv is wrong here: what fails is making it inheritable, which it checks.
     for line in [&format!("{SETPRIV_LOCK} /state"), &format!("{CAPSH_LOCK}/state --"), "/capshim /state"] {
         let start = as_user("app").env("CAPSHIM_CAPS", "ipc_lock");
@@ -51,7 +48,6 @@ fn a_capability_that_was_not_granted_is_refused_by_all_that_can_be_asked_for_it(
 
 #[test]
 fn a_failed_ambient_raise_is_ignored_by_setpriv() {
-    needs_containers!();
     // SECBIT_NO_CAP_AMBIENT_RAISE.
     let launch = "/launch --securebits 64 --";
     row(
@@ -69,7 +65,6 @@ fn a_failed_ambient_raise_is_ignored_by_setpriv() {
 
 #[test]
 fn an_ambient_capability_that_is_not_inheritable_is_ignored_by_setpriv() {
-    needs_containers!();
     row(
         "IPC_LOCK, ambient asked for and inheritable not",
         || lock(&[]),
@@ -85,7 +80,6 @@ fn an_ambient_capability_that_is_not_inheritable_is_ignored_by_setpriv() {
 
 #[test]
 fn a_program_with_file_capabilities_loses_ambient_after_setpriv_and_capsh() {
-    needs_containers!();
     row(
         "IPC_LOCK, for a program whose file has `cap_net_raw=ep`",
         || lock(&["NET_RAW"]).file_caps("/state", "cap_net_raw=ep"),
@@ -96,7 +90,6 @@ fn a_program_with_file_capabilities_loses_ambient_after_setpriv_and_capsh() {
 
 #[test]
 fn a_setuid_root_program_becomes_root_unless_no_new_privs_is_asked_for() {
-    needs_containers!();
     let start = || as_user("app").mode("/state", 0o4755);
     let root = |output: &Output| match (output.state()["uid"], output.state()["effective"]) {
         ("1000", "none") => right("stays uid 1000"),
@@ -119,7 +112,6 @@ fn a_setuid_root_program_becomes_root_unless_no_new_privs_is_asked_for() {
 
 #[test]
 fn dev_stdout_cannot_be_opened_after_all_three() {
-    needs_containers!();
     let start =
         || as_user("app").file("/script", "#!/bin/sh\necho out > /dev/stdout\n").mode("/script", 0o755);
     let opens = |output: &Output| match output.stdout.as_str() {
@@ -144,7 +136,6 @@ fn dev_stdout_cannot_be_opened_after_all_three() {
 
 #[test]
 fn a_missing_setuid_is_not_named_by_any_of_the_three() {
-    needs_containers!();
     let start = || as_user("app").capabilities(&["SETGID"]);
     let named = |output: &Output| {
         let refusal = refused(output).words;
@@ -170,7 +161,6 @@ fn a_missing_setuid_is_not_named_by_any_of_the_three() {
 
 #[test]
 fn a_command_that_is_not_there_is_any_failure_to_capsh_and_gosu() {
-    needs_containers!();
     let code = |output: &Output| match output.code {
         127 => refused(output),
         _ => wrong(refused(output).words),

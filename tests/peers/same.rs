@@ -3,7 +3,6 @@
 
 use crate::harness::capabilities::NAMES;
 use crate::harness::container::{Container, Output, find};
-use crate::needs_containers;
 
 /// The image with /setpriv, /capsh and /gosu in it too, as this machine's packages have them.
 pub fn with_peers(container: Container) -> Container {
@@ -34,7 +33,6 @@ pub fn as_user(user: &str) -> Container {
 
 #[test]
 fn setpriv_gives_the_same_identity() {
-    needs_containers!();
     for (user, options) in [
         ("app", "--reuid=app --regid=app --init-groups"),
         ("1000", "--reuid=1000 --regid=1000 --init-groups"),
@@ -64,7 +62,6 @@ fn setpriv_gives_the_same_identity() {
 
 #[test]
 fn capsh_gives_the_same_identity() {
-    needs_containers!();
     for (user, options) in [
         ("app", "--user=app"),
         ("other", "--user=other"),
@@ -85,7 +82,6 @@ fn capsh_gives_the_same_identity() {
 /// apart: it leaves the gid out of the list.
 #[test]
 fn gosu_gives_the_same_identity_but_for_the_gid_among_the_groups() {
-    needs_containers!();
     for user in [
         "app",
         "1000",
@@ -139,7 +135,6 @@ fn requests() -> Vec<Vec<&'static str>> {
 
 #[test]
 fn setpriv_gives_the_same_capabilities() {
-    needs_containers!();
     for names in requests() {
         let list: String = names.iter().map(|name| format!(",+{}", name.to_lowercase())).collect();
         let who = "--reuid=app --regid=app --init-groups --no-new-privs";
@@ -152,7 +147,6 @@ fn setpriv_gives_the_same_capabilities() {
 
 #[test]
 fn capsh_gives_the_same_capabilities() {
-    needs_containers!();
     for names in requests() {
         let caps = |names: &[&str]| -> String {
             names.iter().map(|name| format!("cap_{}", name.to_lowercase())).collect::<Vec<_>>().join(",")

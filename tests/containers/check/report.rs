@@ -2,7 +2,6 @@
 //! capshim with `Container::shim`, and by the random proof.
 
 use crate::harness::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
-use crate::needs_containers;
 
 /// The lines below a title.
 #[track_caller]
@@ -32,7 +31,6 @@ fn app() -> Container {
 
 #[test]
 fn with_nothing_set_any_user_gets_a_report_even_without_proc_and_etc() {
-    needs_containers!();
     for (container, uid) in [(Container::root(), "0"), (Container::user(4242, 4242), "4242")] {
         // A folder with nothing but the program, as an image FROM scratch.
         let all = ["bounding", "permitted", "effective", "inheritable", "ambient"];
@@ -54,7 +52,6 @@ fn with_nothing_set_any_user_gets_a_report_even_without_proc_and_etc() {
 
 #[test]
 fn what_the_runtime_gave_is_reported_by_name() {
-    needs_containers!();
     let start = Container::user(1000, 2000)
         .groups(&[3000, 65534])
         .set("bounding", &["NET_RAW", "IPC_LOCK"])
@@ -88,7 +85,6 @@ fn what_the_runtime_gave_is_reported_by_name() {
 
 #[test]
 fn a_user_namespace_and_securebits_are_reported() {
-    needs_containers!();
     let report = check(app().user_namespace(100_000, 65536), &[]);
     assert_eq!(
         value(&report, "granted", "user namespace"),
@@ -102,7 +98,6 @@ fn a_user_namespace_and_securebits_are_reported() {
 
 #[test]
 fn settings_are_shown_as_understood_or_as_they_stand() {
-    needs_containers!();
     let report =
         check(app().env("CAPSHIM_CAPS", "cap_ipc_lock perfmon?").env("CAPSHIM_GROUPS", "web,7"), &[]);
     assert_eq!(
@@ -132,7 +127,6 @@ fn settings_are_shown_as_understood_or_as_they_stand() {
 
 #[test]
 fn each_group_is_there_with_its_origin() {
-    needs_containers!();
     let groups = [&ROOTS_GROUPS[..], &[2000, 65534]].concat();
     let report = check(app().groups(&groups), &[]);
     let runtime = "from the runtime (fsGroup, supplementalGroups, --group-add)";
@@ -198,7 +192,6 @@ fn each_group_is_there_with_its_origin() {
 
 #[test]
 fn the_command_is_shown_with_its_path_and_what_its_file_does_to_ambient() {
-    needs_containers!();
     let image = || app().env("CAPSHIM_CAPS", "ipc_lock").copy("/state", "/bin/tool");
     let script = |image: Container| image.file("/bin/run", "#!/bin/tool\n").mode("/bin/run", 0o755);
     let plain = check(script(image()), &["--", "run", "-x"]);
@@ -224,7 +217,6 @@ fn the_command_is_shown_with_its_path_and_what_its_file_does_to_ambient() {
 
 #[test]
 fn a_capability_that_makes_root_and_a_gid_of_roots_are_pointed_out() {
-    needs_containers!();
     let start = app().capabilities(&["BPF", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "bpf");
     let passwd = PASSWD.replace("app:x:1000:1000", "app:x:1000:0");
     let report = check(start.file("/etc/passwd", passwd), &[]);
@@ -242,7 +234,6 @@ fn a_capability_that_makes_root_and_a_gid_of_roots_are_pointed_out() {
 
 #[test]
 fn nothing_is_changed_for_whoever_comes_after() {
-    needs_containers!();
     let state = "/state; stat -L -c '%u:%g %a' /proc/self/fd/1";
     let script = format!(
         "({state}) > /tmp/before; /capshim --check /state > /tmp/report; ({state}) > /tmp/after; cmp /tmp/before /tmp/after"
@@ -261,7 +252,6 @@ fn nothing_is_changed_for_whoever_comes_after() {
 
 #[test]
 fn an_ignored_sigchld_does_not_change_the_verdict() {
-    needs_containers!();
     for init in ["0", "1"] {
         let start = || app().env("CAPSHIM_CAPS", "ipc_lock").env("CAPSHIM_INIT", init);
         for (command, code) in [("/state", 0), ("/nosuch", 127)] {
@@ -276,7 +266,6 @@ fn an_ignored_sigchld_does_not_change_the_verdict() {
 
 #[test]
 fn what_belongs_to_another_user_namespace_is_said_to() {
-    needs_containers!();
     let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]);
     let report = check(start.file_caps_of_namespace("/capshim", 100_000, 1 << 14, false), &[]);
     assert_eq!(
@@ -287,7 +276,6 @@ fn what_belongs_to_another_user_namespace_is_said_to() {
 
 #[test]
 fn a_filter_that_kills_is_reported_with_the_signal() {
-    needs_containers!();
     let start = app().env("CAPSHIM_CAPS", "ipc_lock").kill_prctl(libc::PR_SET_NO_NEW_PRIVS);
     let output = start.run(&["/capshim", "--check", "/state"]);
     assert_eq!(output.code, 128 + libc::SIGSYS, "{}", output.stdout);
@@ -304,7 +292,6 @@ fn a_filter_that_kills_is_reported_with_the_signal() {
 
 #[test]
 fn there_is_colour_on_a_terminal_alone_and_not_where_it_is_unwanted() {
-    needs_containers!();
     let command = ["/capshim", "--check", "/state"];
     let colourful = app().on_terminal(&command);
     assert!(colourful.contains("\x1b[1mgranted\x1b[0m\n"), "{colourful}");
@@ -317,7 +304,6 @@ fn there_is_colour_on_a_terminal_alone_and_not_where_it_is_unwanted() {
 
 #[test]
 fn a_report_that_cannot_be_written_is_an_error() {
-    needs_containers!();
     let script = "/capshim --check /state > /dev/full";
     let output = app().run(&["/bin/sh", "-c", script]);
     output.refuses(71, "capshim: write(standard output): ENOSPC: No space left on device\n");

@@ -7,7 +7,6 @@ use std::os::unix::fs::symlink;
 use crate::check::report::{section, value};
 use crate::harness::container::Container;
 use crate::harness::live::{Live, children, eventually, kill};
-use crate::needs_containers;
 use crate::refuse::hints::commands::{ELSEWHERE, HERE, header};
 
 fn app() -> Container {
@@ -159,7 +158,6 @@ fn odd(container: Container, file: impl AsRef<[u8]>) -> Container {
 
 #[test]
 fn what_execve_says_of_a_file_is_foretold() {
-    needs_containers!();
     for (file, said) in odd_files().into_iter().chain(undecidable_files()) {
         // A check says the same (`Container::shim`).
         odd(app(), &file).shim(&["/file"]).refuses_saying(126, "execve(/file): ");
@@ -173,7 +171,6 @@ fn what_execve_says_of_a_file_is_foretold() {
 
 #[test]
 fn where_ptrace_is_denied_the_files_are_looked_at_and_the_report_says_so() {
-    needs_containers!();
     let denied = || app().no_new_privs().deny("ptrace", libc::EPERM);
     for (file, said) in odd_files() {
         let output = odd(denied(), &file).shim(&["/file"]);
@@ -206,7 +203,6 @@ fn where_ptrace_is_denied_the_files_are_looked_at_and_the_report_says_so() {
 
 #[test]
 fn a_format_that_the_kernel_was_taught_is_foretold() {
-    needs_containers!();
     // An instance of binfmt_misc that counts in the container's user namespace alone.
     let script = format!(
         "/bin/busybox mkdir /tmp/formats && /bin/busybox mount -t binfmt_misc none /tmp/formats && \
@@ -230,7 +226,6 @@ fn a_format_that_the_kernel_was_taught_is_foretold() {
 
 #[test]
 fn a_program_that_the_kernel_gives_up_on_is_foretold() {
-    needs_containers!();
     // Its loader is itself, at the same place.
     for init in ["0", "1"] {
         let start = || program(app().env("CAPSHIM_INIT", init), "/file", needing("/file"));
@@ -249,7 +244,6 @@ fn a_program_that_the_kernel_gives_up_on_is_foretold() {
 
 #[test]
 fn nothing_of_the_command_runs_in_a_check() {
-    needs_containers!();
     let shim: &[&str] = &["/capshim"];
     let deaf: &[&str] = &["/launch", "--ignore", "SIGTRAP", "--block", "SIGTRAP", "--", "/capshim"];
     let lock = || program(lock(), "/witness", witness());
@@ -333,7 +327,6 @@ fn caught(live: &mut Live) -> [i32; 3] {
 
 #[test]
 fn a_command_that_was_executed_is_killed_with_its_tracer() {
-    needs_containers!();
     let script = "while read line && test -z \"$line\"; do /capshim --check /witness \"$@\" >>/tmp/report; echo checked $?; done; \
                   /bin/busybox grep -c '^ran' /tmp/report; /witness";
     // Which takes long to execute.
@@ -357,7 +350,6 @@ fn a_command_that_was_executed_is_killed_with_its_tracer() {
 
 #[test]
 fn under_a_tracer_nothing_runs_either_whatever_it_makes_of_the_calls() {
-    needs_containers!();
     // The first call pretends, and the second one's result is true: somebody traces the child.
     for lies in ["error=EPERM:when=100", "retval=0", "retval=0:when=1", "retval=0:when=2", "retval=0:when=3"]
     {
@@ -372,7 +364,6 @@ fn under_a_tracer_nothing_runs_either_whatever_it_makes_of_the_calls() {
 
 #[test]
 fn a_check_leaves_no_process_behind() {
-    needs_containers!();
     // With a PID 1 that reaps nobody.
     for command in ["/witness", "/nosuch", "/damaged"] {
         for init in ["0", "1"] {
@@ -396,7 +387,6 @@ fn lone_uid() -> u32 {
 
 #[test]
 fn a_check_fails_for_a_limit_on_processes_where_a_run_does() {
-    needs_containers!();
     let uid = lone_uid();
     let user = format!("{uid}:{uid}");
     let switched = || Container::root().env("CAPSHIM_USER", &user);
@@ -440,7 +430,6 @@ fn a_check_fails_for_a_limit_on_processes_where_a_run_does() {
 
 #[test]
 fn a_user_who_has_too_many_processes_already_is_foretold() {
-    needs_containers!();
     // exec(2) fails where setresuid(2) found the limit exceeded. The fork of init mode is before it.
     let uid = lone_uid();
     let user = format!("{uid}:{uid}");
@@ -461,7 +450,6 @@ fn a_user_who_has_too_many_processes_already_is_foretold() {
 
 #[test]
 fn a_list_of_arguments_that_is_too_long_is_foretold() {
-    needs_containers!();
     // The limit is 128 KiB with this stack, and a script's first line adds to the list.
     let start = app().configured(|config| {
         let limit = serde_json::json!({ "type": "RLIMIT_STACK", "hard": 512 << 10, "soft": 512 << 10 });

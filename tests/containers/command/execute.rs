@@ -2,7 +2,6 @@
 
 use crate::check::trial::needing;
 use crate::harness::container::{Container, find};
-use crate::needs_containers;
 use crate::refuse::hints::commands::{ELSEWHERE, HERE, header};
 
 fn app() -> Container {
@@ -15,7 +14,6 @@ fn with_path(path: &str) -> Container {
 
 #[test]
 fn a_command_that_is_not_there() {
-    needs_containers!();
     app().shim(&["nosuch"]).refuses(
         127,
         "capshim: nosuch: not found in PATH=/bin\ncapshim: hint: check the spelling; or write the command with its whole path\n",
@@ -35,7 +33,6 @@ fn a_command_that_is_not_there() {
 
 #[test]
 fn a_command_that_is_no_program() {
-    needs_containers!();
     app().shim(&["/etc"]).refuses(
         126,
         "capshim: cannot execute /etc: EISDIR: Is a directory\ncapshim: hint: name the program, not the folder that it is in\n",
@@ -64,7 +61,6 @@ fn a_command_that_is_no_program() {
 
 #[test]
 fn a_program_for_another_architecture() {
-    needs_containers!();
     let name = if ELSEWHERE == 62 { "x86_64" } else { "aarch64" };
     app().file("/foreign", header(ELSEWHERE)).mode("/foreign", 0o755).shim(&["/foreign"]).refuses(
         126,
@@ -77,7 +73,6 @@ fn a_program_for_another_architecture() {
 
 #[test]
 fn a_missing_interpreter_or_loader_is_named() {
-    needs_containers!();
     app().file("/script", "#!/usr/bin/python9 -u\n").mode("/script", 0o755).shim(&["/script"]).refuses(
         126,
         "capshim: execve(/script): ENOENT: No such file or directory: its interpreter /usr/bin/python9 is missing\n\
@@ -102,7 +97,6 @@ fn a_missing_interpreter_or_loader_is_named() {
 
 #[test]
 fn path_is_searched_in_order_past_what_cannot_be_executed() {
-    needs_containers!();
     let image = || {
         with_path("/first:/closed:/second:/nosuch")
             .copy("/state", "/first/tool")
@@ -120,14 +114,12 @@ fn path_is_searched_in_order_past_what_cannot_be_executed() {
 
 #[test]
 fn path_is_searched_as_the_target_and_not_as_root() {
-    needs_containers!();
     let image = with_path("/roots:/bin").copy("/state", "/roots/tool").owned("/roots/tool", 0, 0, 0o700);
     image.copy("/state", "/bin/tool").shim(&["tool"]).is_exactly(1000, 1000, "29, 1000, 1001", "none");
 }
 
 #[test]
 fn capabilities_count_in_the_search() {
-    needs_containers!();
     let granted = ["DAC_OVERRIDE", "SETGID", "SETUID"];
     let image = app().capabilities(&granted).env("CAPSHIM_CAPS", "dac_override").owned("/state", 0, 0, 0o700);
     image.shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "DAC_OVERRIDE");
@@ -135,7 +127,6 @@ fn capabilities_count_in_the_search() {
 
 #[test]
 fn empty_entries_of_path_are_not_the_working_directory() {
-    needs_containers!();
     for path in ["", ":", ":/nosuch:", "/nosuch::"] {
         with_path(path).cwd("/").shim(&["state"]).refuses_saying(127, "state: not found in PATH=");
     }
@@ -144,7 +135,6 @@ fn empty_entries_of_path_are_not_the_working_directory() {
 
 #[test]
 fn without_path_dockers_default_is_searched() {
-    needs_containers!();
     // runc would find no PATH for its own lookup of capshim; an absolute path needs none.
     let image = app().without_env("PATH").copy("/state", "/usr/local/bin/tool");
     image.shim(&["tool"]).is_exactly(1000, 1000, "29, 1000, 1001", "none");
@@ -152,7 +142,6 @@ fn without_path_dockers_default_is_searched() {
 
 #[test]
 fn what_is_wrong_with_an_interpreter_is_said_of_the_interpreter() {
-    needs_containers!();
     let image = |interpreter: &[u8]| {
         let container = app().file("/interpreter", interpreter).mode("/interpreter", 0o755);
         container
@@ -182,7 +171,6 @@ fn what_is_wrong_with_an_interpreter_is_said_of_the_interpreter() {
 
 #[test]
 fn a_32_bit_program_without_its_loader_is_explained_too() {
-    needs_containers!();
     // A header, and one program header that names the loader.
     let mut program = b"\x7fELF\x01\x01\x01".to_vec();
     program.resize(84, 0);
@@ -200,7 +188,6 @@ fn a_32_bit_program_without_its_loader_is_explained_too() {
 
 #[test]
 fn a_loader_whose_path_leads_nowhere_is_foretold() {
-    needs_containers!();
     let program = needing("/etc/passwd/loader");
     let image = app().file("/program", program).mode("/program", 0o755);
     image.shim(&["/program"]).refuses(126, "capshim: execve(/program): ENOTDIR: Not a directory\n");
@@ -208,7 +195,6 @@ fn a_loader_whose_path_leads_nowhere_is_foretold() {
 
 #[test]
 fn a_noexec_mount_is_named() {
-    needs_containers!();
     let image = app().copy("/state", "/shared/state").bind("/shared", "/noexec", &["noexec"]);
     image.shim(&["/noexec/state"]).refuses(
         126,
@@ -219,7 +205,6 @@ fn a_noexec_mount_is_named() {
 
 #[test]
 fn a_kernel_without_faccessat2_is_asked_the_older_way() {
-    needs_containers!();
     // As an older kernel answers, as older seccomp profiles do, and as any other may.
     for errno in [libc::ENOSYS, libc::EPERM, libc::EACCES, libc::ENXIO] {
         app().no_new_privs().deny("faccessat2", errno).shim(&["/state"]).is_exactly(
@@ -239,13 +224,11 @@ fn a_kernel_without_faccessat2_is_asked_the_older_way() {
 
 #[test]
 fn a_device_is_no_program() {
-    needs_containers!();
     app().shim(&["/dev/null"]).refuses_saying(126, "cannot execute /dev/null: EACCES");
 }
 
 #[test]
 fn a_damaged_program_is_said_to_be_one() {
-    needs_containers!();
     app().file("/damaged", header(HERE)).mode("/damaged", 0o755).shim(&["/damaged"]).refuses(
         126,
         "capshim: execve(/damaged): ENOEXEC: Exec format error: it is a damaged program file\n\

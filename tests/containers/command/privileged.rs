@@ -2,7 +2,6 @@
 //! clear the ambient set: refused where the application would not hold what was asked.
 
 use crate::harness::container::Container;
-use crate::needs_containers;
 
 const GROUPS: &str = "29, 1000, 1001";
 
@@ -36,7 +35,6 @@ fn sets(container: Container, expected: [&str; 4]) {
 
 #[test]
 fn a_file_that_gives_exactly_the_request_runs_without_ambient() {
-    needs_containers!();
     let lost = ["IPC_LOCK", "IPC_LOCK", "IPC_LOCK", "none"];
     sets(lock().file_caps("/state", "cap_ipc_lock=ep"), lost);
     sets(lock().file_caps("/state", "cap_ipc_lock=ei"), lost);
@@ -50,7 +48,6 @@ fn a_file_that_gives_exactly_the_request_runs_without_ambient() {
 
 #[test]
 fn a_file_that_would_leave_less_is_refused() {
-    needs_containers!();
     let asks = "and CAPSHIM_CAPS asks for IPC_LOCK";
     for (caps, would_be, instead) in [
         ("cap_ipc_lock=p", "permitted IPC_LOCK and effective none", ""),
@@ -65,7 +62,6 @@ fn a_file_that_would_leave_less_is_refused() {
 
 #[test]
 fn a_file_that_would_give_more_is_refused() {
-    needs_containers!();
     let start = lock().env("CAPSHIM_NO_NEW_PRIVS", "0").file_caps("/state", "cap_ipc_lock,cap_net_raw=ep");
     refused(
         start,
@@ -78,7 +74,6 @@ fn a_file_that_would_give_more_is_refused() {
 
 #[test]
 fn a_file_that_demands_what_was_not_granted_is_refused_before_exec_fails() {
-    needs_containers!();
     refused(
         lock().file_caps("/state", "cap_sys_admin,cap_ipc_lock=ep"),
         &["/state"],
@@ -96,7 +91,6 @@ fn a_file_that_demands_what_was_not_granted_is_refused_before_exec_fails() {
 
 #[test]
 fn a_file_that_demands_what_nobody_asked_for_is_told_apart() {
-    needs_containers!();
     let granted = ["NET_RAW", "SETGID", "SETUID", "SETPCAP"];
     let start = Container::root()
         .capabilities(&granted)
@@ -112,7 +106,6 @@ fn a_file_that_demands_what_nobody_asked_for_is_told_apart() {
 
 #[test]
 fn a_script_counts_with_its_interpreters_file() {
-    needs_containers!();
     let cause = "/interpreter: its file capabilities would leave the application permitted none and effective none, and CAPSHIM_CAPS asks for IPC_LOCK";
     let image = || lock().copy("/bin/busybox", "/interpreter").file_caps("/interpreter", "cap_net_raw=ep");
     let script = image().file("/script", "#!/interpreter sh\n/state\n").mode("/script", 0o755);
@@ -130,7 +123,6 @@ fn a_script_counts_with_its_interpreters_file() {
 
 #[test]
 fn scripts_are_followed_as_far_as_the_kernel_follows_them() {
-    needs_containers!();
     let chain = |length: usize| {
         let container = lock().file("/s0", "#!/bin/sh\n/state\n").mode("/s0", 0o755);
         (1..length).fold(container, |container, i| {
@@ -149,7 +141,6 @@ fn scripts_are_followed_as_far_as_the_kernel_follows_them() {
 
 #[test]
 fn file_capabilities_that_the_kernel_ignores_are_ignored() {
-    needs_containers!();
     let mounted = lock().copy("/state", "/shared/state").file_caps("/shared/state", "cap_net_raw=ep").bind(
         "/shared",
         "/nosuid",
@@ -160,7 +151,6 @@ fn file_capabilities_that_the_kernel_ignores_are_ignored() {
 
 #[test]
 fn file_capabilities_of_the_outer_namespace_are_ignored_inside_a_user_namespace() {
-    needs_containers!();
     // Those of this namespace's own root count, those of one that has no id here do not.
     let inside =
         lock().user_namespace(100_000, 65_536).file_caps_of_namespace("/state", 100_000, 1 << 14, true);
@@ -172,7 +162,6 @@ fn file_capabilities_of_the_outer_namespace_are_ignored_inside_a_user_namespace(
 
 #[test]
 fn file_capabilities_of_some_other_namespace_are_taken_to_count() {
-    needs_containers!();
     // Revision 3, for a namespace whose root is 100000. Here they do not count; in a child of
     // that namespace they would, and from inside the two look alike.
     let start = |permitted: u32| lock().file_caps_of_namespace("/state", 100_000, permitted, true);
@@ -183,7 +172,6 @@ fn file_capabilities_of_some_other_namespace_are_taken_to_count() {
 
 #[test]
 fn file_capabilities_count_where_their_root_has_another_id() {
-    needs_containers!();
     // The root of the initial namespace is 2000 inside, and its file capabilities count there.
     let launch = [
         "/launch",
@@ -212,7 +200,6 @@ fn file_capabilities_count_where_their_root_has_another_id() {
 
 #[test]
 fn set_id_bits_are_refused_only_where_they_would_change_an_id() {
-    needs_containers!();
     let off = || lock().env("CAPSHIM_NO_NEW_PRIVS", "0");
     let said = |change: &str| {
         format!(
@@ -258,7 +245,6 @@ fn closed_script(start: Container, caps: &str) -> Container {
 
 #[test]
 fn a_file_that_can_be_executed_but_not_read_is_refused_where_it_could_change_the_outcome() {
-    needs_containers!();
     // The kernel reads the script, and its interpreter would hold less, or more.
     cannot_be_told(closed_script(lock(), "cap_net_raw=p"), "/script", "/script", "");
     cannot_be_told(closed_script(lock(), "cap_ipc_lock=p"), "/script", "/script", "");
@@ -279,7 +265,6 @@ fn a_file_that_can_be_executed_but_not_read_is_refused_where_it_could_change_the
 
 #[test]
 fn a_file_that_can_be_executed_but_not_read_runs_where_it_cannot_change_the_outcome() {
-    needs_containers!();
     // Nothing asked for, and no_new_privs: nothing to lose and nothing to gain.
     let plain = || lock().without_env("CAPSHIM_CAPS");
     plain().mode("/state", 0o711).shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "none");
@@ -314,7 +299,6 @@ fn a_file_that_can_be_executed_but_not_read_runs_where_it_cannot_change_the_outc
 
 #[test]
 fn a_file_that_the_application_may_read_is_examined_whoever_else_may() {
-    needs_containers!();
     let asks = "and CAPSHIM_CAPS asks for";
     let raw =
         "/interpreter: its file capabilities would leave the application permitted none and effective none";
@@ -336,7 +320,6 @@ fn a_file_that_the_application_may_read_is_examined_whoever_else_may() {
 
 #[test]
 fn an_attribute_that_the_kernel_calls_invalid_is_refused() {
-    needs_containers!();
     // getxattr(2) is EINVAL for one; none can be written, so a seccomp filter says it.
     let start = lock().no_new_privs().deny("getxattr", 22);
     refused(
@@ -349,7 +332,6 @@ fn an_attribute_that_the_kernel_calls_invalid_is_refused() {
 
 #[test]
 fn a_file_that_would_give_permitted_alone_is_refused() {
-    needs_containers!();
     let start = lock()
         .without_env("CAPSHIM_CAPS")
         .env("CAPSHIM_NO_NEW_PRIVS", "0")

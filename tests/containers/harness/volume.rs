@@ -13,6 +13,8 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use tempfile::TempDir;
 
+use crate::harness::container::guard;
+
 pub struct Volume {
     folder: TempDir,
     is_mounted: bool,
@@ -20,7 +22,9 @@ pub struct Volume {
 
 impl Volume {
     /// As `emptyDir: {}`: root's, and everyone may write.
+    #[track_caller]
     pub fn on_disk() -> Volume {
+        guard();
         let folder = TempDir::with_prefix("capshim-volume-").expect("a folder");
         Volume { folder, is_mounted: false }.owned("", 0, 0, 0o777)
     }

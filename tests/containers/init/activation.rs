@@ -6,7 +6,6 @@ use std::net::{TcpListener, TcpStream};
 
 use crate::harness::container::{Container, Output};
 use crate::init::parent::lock;
-use crate::needs_containers;
 
 /// Starts the runtime as systemd would, with its standard input as the one socket.
 const ACTIVATE: &str = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 </dev/null";
@@ -27,7 +26,6 @@ fn activated(mut start: Container, command: &[&str]) -> [String; 2] {
 
 #[test]
 fn a_client_is_served_as_without_a_parent() {
-    needs_containers!();
     let served = ["served\n", "served a client\n"];
     assert_eq!(activated(lock(), &["/activated"]), served);
     for init in ["0", "1", "group"] {
@@ -51,7 +49,6 @@ const SHOW: [&str; 4] = ["/capshim", "/state", "process", "environment"];
 
 #[test]
 fn numbers_of_the_parent_become_the_applications_and_others_stay() {
-    needs_containers!();
     let start = |init: &str, pid: &str| {
         let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init).env("LISTEN_PIDFDID", "77");
         start
@@ -82,7 +79,6 @@ fn numbers_of_the_parent_become_the_applications_and_others_stay() {
 
 #[test]
 fn numbers_are_those_that_the_two_processes_have_for_themselves() {
-    needs_containers!();
     // In the same PID namespace, and where the application is the first process of a new one.
     let start = || lock().capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"]);
     for before in ["exec", "exec /bin/busybox unshare -p"] {

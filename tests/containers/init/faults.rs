@@ -10,7 +10,6 @@ use crate::harness::case::{Case, DIFFERS, End, started};
 use crate::harness::container::Output;
 use crate::harness::points::{Kind, Point, init_points};
 use crate::harness::strace::{self, Call, Fault};
-use crate::needs_containers;
 
 const COMMAND: [&str; 2] = ["/capshim", "/state"];
 const LOCK: CapSet = CapSet::of(&[Cap::CAP_IPC_LOCK]);
@@ -118,7 +117,6 @@ fn root_start() -> Case {
 
 #[test]
 fn no_fault_in_a_root_start_as_init_goes_unnoticed() {
-    needs_containers!();
     holds(
         &root_start(),
         &[
@@ -150,7 +148,6 @@ fn no_fault_in_a_root_start_as_init_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_start_by_file_capabilities_as_init_goes_unnoticed() {
-    needs_containers!();
     let case = Case {
         name: "init mode, non-root start, file capabilities",
         start: Credentials { effective: CapSet::EMPTY, ..started(1000, LOCK) },
@@ -196,12 +193,10 @@ fn loses_no_signal(whose: Whose) {
 
 #[test]
 fn a_signal_before_any_call_of_the_parent_is_not_lost() {
-    needs_containers!();
     loses_no_signal(Whose::First);
 }
 
 #[test]
 fn a_signal_before_any_call_of_the_child_is_not_lost() {
-    needs_containers!();
     loses_no_signal(Whose::Child);
 }

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use crate::harness::container::{Container, find};
 use crate::harness::live::{Live, children, status};
-use crate::needs_containers;
 
 const GRANTED: [&str; 3] = ["IPC_LOCK", "SETGID", "SETUID"];
 
@@ -78,7 +77,6 @@ fn up(start: Container) -> Live {
 
 #[test]
 fn the_parent_holds_nothing_while_the_application_runs() {
-    needs_containers!();
     holds_nothing(&up(lock()), [1000, 1000], "29 1000 1001", &GRANTED);
     let setpcap = ["IPC_LOCK", "NET_RAW", "SETGID", "SETPCAP", "SETUID"];
     holds_nothing(&up(lock().capabilities(&setpcap)), [1000, 1000], "29 1000 1001", &[]);
@@ -90,7 +88,6 @@ fn the_parent_holds_nothing_while_the_application_runs() {
 
 #[test]
 fn the_parent_of_a_non_root_start_holds_nothing() {
-    needs_containers!();
     let start = || {
         let start = Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "ipc_lock");
         start.env("CAPSHIM_INIT", "1")
@@ -108,7 +105,6 @@ fn the_parent_of_a_non_root_start_holds_nothing() {
 
 #[test]
 fn the_parent_of_a_root_that_stays_holds_nothing() {
-    needs_containers!();
     let start = || lock().without_env("CAPSHIM_USER").env("CAPSHIM_USER", "root");
     holds_nothing(&up(start().groups(&[0, 10])), [0, 0], "0 10", &GRANTED);
     let setpcap = ["IPC_LOCK", "NET_RAW", "SETPCAP"];
@@ -117,7 +113,6 @@ fn the_parent_of_a_root_that_stays_holds_nothing() {
 
 #[test]
 fn descriptors_and_the_working_directory_are_the_applications_alone() {
-    needs_containers!();
     let script =
         "exec 7</etc/group 9</etc/passwd && cd /home/app && exec /capshim /bin/sh -c 'echo up; read x'";
     let mut live = lock().live(&["/bin/sh", "-c", script]);
@@ -142,7 +137,6 @@ fn descriptors_and_the_working_directory_are_the_applications_alone() {
 
 #[test]
 fn descriptors_are_closed_also_where_a_filter_forbids_close_range() {
-    needs_containers!();
     // Before Linux 5.9, as older seccomp profiles answer, and as any other may.
     for errno in [libc::ENOSYS, libc::EPERM, libc::EINVAL, libc::ENXIO] {
         let start = || lock().no_new_privs().deny("close_range", errno);
@@ -176,7 +170,6 @@ fn memory(process: i32) -> Vec<u8> {
 
 #[test]
 fn nothing_of_the_starting_environment_is_left_in_the_parent() {
-    needs_containers!();
     let secret = "correct horse battery staple";
     let has = |process| memory(process).windows(secret.len()).any(|part| part == secret.as_bytes());
     let root = lock().without_env("CAPSHIM_USER").env("CAPSHIM_USER", "root");
@@ -196,7 +189,6 @@ fn nothing_of_the_starting_environment_is_left_in_the_parent() {
 
 #[test]
 fn closed_streams_stay_closed_for_both() {
-    needs_containers!();
     for (streams, open) in [("<&-", "1 2"), ("2>&-", "0 1"), ("<&- 2>&-", "1")] {
         // Of the shell's own /proc only what it has not opened itself can be asked for.
         let look = "for fd in 0 1 2; do test -e /proc/$$/fd/$fd && echo $fd; done; echo; ls /proc/1/fd";
@@ -212,7 +204,6 @@ fn closed_streams_stay_closed_for_both() {
 
 #[test]
 fn the_application_is_exactly_what_it_is_without_a_parent() {
-    needs_containers!();
     for init in ["1", "true", "group"] {
         let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init);
         let output = start.shim(&["/state", "credentials", "environment"]);
@@ -229,14 +220,12 @@ fn the_application_is_exactly_what_it_is_without_a_parent() {
 
 #[test]
 fn scripts_can_write_to_the_parents_streams() {
-    needs_containers!();
     let output = lock().shim(&["/bin/sh", "-c", "echo out >/proc/1/fd/1; echo err >/proc/1/fd/2"]);
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
 }
 
 #[test]
 fn signal_mask_and_dispositions_are_as_for_a_direct_start() {
-    needs_containers!();
     let show = ["/bin/busybox", "grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"];
     for launch in [
         &["/launch", "--"][..],
@@ -251,7 +240,6 @@ fn signal_mask_and_dispositions_are_as_for_a_direct_start() {
 
 #[test]
 fn it_works_behind_a_shell_and_another_init_and_beside_a_pause_container() {
-    needs_containers!();
     let (tini, dumb) = (find("tini").expect("tini"), find("dumb-init").expect("dumb-init"));
     let start = || lock().import_program(&tini).import_program(&dumb);
     let script = "/capshim /bin/sh -c 'echo $PPID; exit 3'; echo ended $?";

@@ -6,18 +6,15 @@ use std::time::Duration;
 use crate::harness::container::find;
 use crate::harness::live::{Live, children, eventually, kill, status};
 use crate::init::parent::{behind_inits, lock};
-use crate::needs_containers;
 
 #[test]
 fn ten_thousand_short_lived_orphans_leave_no_zombie() {
-    needs_containers!();
     let output = lock().run(&["/capshim", "/orphans", "10000"]);
     assert_eq!((output.code, output.stdout.as_str()), (0, "10000 orphans, left: 0\n"));
 }
 
 #[test]
 fn a_thousand_orphans_are_reaped_as_by_the_peers() {
-    needs_containers!();
     let (start, before) = behind_inits();
     for before in before {
         let command = [before.clone(), vec!["/orphans".into(), "1000".into()]].concat();
@@ -31,7 +28,6 @@ const ORPHAN: &str = "(sleep 1000 & echo up); read line";
 
 #[test]
 fn orphans_come_to_it_also_where_it_is_not_pid_1() {
-    needs_containers!();
     let ours = "CAPSHIM_USER=app CAPSHIM_CAPS=none CAPSHIM_INIT=1 /capshim";
     let tini = find("tini").expect("tini");
     let theirs = format!("{} -s --", tini.display());
@@ -57,7 +53,6 @@ fn orphans_come_to_it_also_where_it_is_not_pid_1() {
 
 #[test]
 fn an_orphan_does_not_keep_the_container_and_its_end_is_not_the_applications() {
-    needs_containers!();
     let output = lock().shim(&["/bin/sh", "-c", "(sleep 1000 &); (sh -c 'exit 9' &); exit 4"]);
     assert_eq!(output.code, 4);
 }
@@ -69,7 +64,6 @@ fn switches(process: i32) -> [String; 2] {
 
 #[test]
 fn an_idle_parent_does_not_wake_up() {
-    needs_containers!();
     let seconds: u64 = std::env::var("IDLE_SECONDS").map_or(3, |text| text.parse().expect("seconds"));
     let mut live = lock().live(&["/capshim", "/bin/sh", "-c", "echo up; read line"]);
     live.until("up\n");
@@ -98,7 +92,6 @@ fn anonymous(live: &Live) -> u32 {
 
 #[test]
 fn the_parent_takes_less_memory_than_tinis_static_build() {
-    needs_containers!();
     let tini = find("tini-static").expect("tini-static");
     let tini = tini.to_str().expect("a path");
     let waiting = |before: &[&str]| {

@@ -4,7 +4,6 @@
 use crate::check::report::{section, value};
 use crate::harness::container::{Container, Output, find};
 use crate::init::parent::lock;
-use crate::needs_containers;
 
 /// What both say, with init mode off and on.
 fn both(start: impl Fn() -> Container, command: &[&str]) -> [Output; 2] {
@@ -13,7 +12,6 @@ fn both(start: impl Fn() -> Container, command: &[&str]) -> [Output; 2] {
 
 #[test]
 fn a_command_that_cannot_be_executed_gives_the_same_code_and_message() {
-    needs_containers!();
     let start = || {
         let start = lock().file("/text", "no program").mode("/text", 0o755).file("/plain", "");
         start.file("/script", "#!/nosuch\n").mode("/script", 0o755)
@@ -39,7 +37,6 @@ fn a_command_that_cannot_be_executed_gives_the_same_code_and_message() {
 
 #[test]
 fn a_step_that_fails_before_the_fork_or_in_the_child_is_reported_as_ever() {
-    needs_containers!();
     let start = || lock().capabilities(&["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"]).no_new_privs();
     let prctl = |option: i32, errno: i32| move || start().deny_prctl(option, errno);
     let starts: [&dyn Fn() -> Container; 5] = [
@@ -58,7 +55,6 @@ fn a_step_that_fails_before_the_fork_or_in_the_child_is_reported_as_ever() {
 
 #[test]
 fn a_step_that_fails_in_the_parent_is_reported_once_and_the_command_never_runs() {
-    needs_containers!();
     let output = lock().no_new_privs().deny_prctl(libc::PR_SET_DUMPABLE, libc::EPERM).shim(&["/state"]);
     output.refuses_saying(71, "in the parent process: prctl(PR_SET_DUMPABLE, 1): EPERM");
     // Asked for where it is not PID 1 alone.
@@ -70,7 +66,6 @@ fn a_step_that_fails_in_the_parent_is_reported_once_and_the_command_never_runs()
 
 #[test]
 fn what_the_parents_life_rests_on_is_tried_before_the_application_runs() {
-    needs_containers!();
     // A check says the same (`Container::shim`).
     for (call, said) in [
         ("pipe2", "pipe2: EPERM"),
@@ -98,7 +93,6 @@ fn what_the_parents_life_rests_on_is_tried_before_the_application_runs() {
 
 #[test]
 fn refusals_are_the_same_and_come_before_any_fork() {
-    needs_containers!();
     let ungranted = || lock().capabilities(&["SETGID", "SETUID"]);
     let unknown = || lock().env("CAPSHIM_CAP", "x");
     let nobody = || lock().without_env("CAPSHIM_USER");
@@ -111,7 +105,6 @@ fn refusals_are_the_same_and_come_before_any_fork() {
 
 #[test]
 fn in_init_mode_the_plan_has_a_fork_and_the_parents_steps() {
-    needs_containers!();
     let granted = ["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"];
     let start = || {
         Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")

@@ -7,7 +7,6 @@ use std::time::Instant;
 use crate::harness::container::{Container, built, find};
 use crate::harness::live::{Live, children, eventually, kill, status};
 use crate::init::parent::{behind_inits, lock};
-use crate::needs_containers;
 
 const LISTEN: [&str; 2] = ["/capshim", "/listen"];
 
@@ -36,7 +35,6 @@ pub fn next(live: &mut Live, urgent: bool) -> String {
 /// what comes before, `faults` has a signal before every call.
 #[test]
 fn of_a_thousand_starts_that_are_terminated_at_once_none_goes_on() {
-    needs_containers!();
     let busybox = find("busybox").expect("busybox");
     let start = |words: &[&str]| {
         let mut shim = Command::new(built("capshim"));
@@ -73,7 +71,6 @@ fn forwarded() -> impl Iterator<Item = i32> {
 
 #[test]
 fn every_signal_that_can_be_caught_is_forwarded_once() {
-    needs_containers!();
     let mut live = listening(lock(), &LISTEN);
     for signal in forwarded() {
         live.kill(signal);
@@ -83,7 +80,6 @@ fn every_signal_that_can_be_caught_is_forwarded_once() {
 
 #[test]
 fn sigchld_is_not_forwarded() {
-    needs_containers!();
     let mut live = listening(lock(), &LISTEN);
     live.kill(libc::SIGCHLD);
     live.kill(libc::SIGUSR1);
@@ -99,7 +95,6 @@ pub fn queue(process: i32, signal: i32, value: usize) {
 
 #[test]
 fn queued_signals_all_arrive_in_their_order_with_their_data() {
-    needs_containers!();
     let mut live = listening(lock(), &LISTEN);
     let pid = live.pid();
     // Stopped, so that they queue up; the lowest of them come first.
@@ -122,7 +117,6 @@ fn queued_signals_all_arrive_in_their_order_with_their_data() {
 
 #[test]
 fn a_signal_arrives_without_its_data_where_a_filter_forbids_to_pass_that_on() {
-    needs_containers!();
     let mut live = listening(lock().no_new_privs().deny("rt_sigqueueinfo", libc::EPERM), &LISTEN);
     queue(live.pid(), 34, 7);
     assert_eq!(next(&mut live, false), "listen: 34 from parent");
@@ -130,7 +124,6 @@ fn a_signal_arrives_without_its_data_where_a_filter_forbids_to_pass_that_on() {
 
 #[test]
 fn real_time_signals_without_data_all_arrive_too() {
-    needs_containers!();
     let mut live = listening(lock(), &LISTEN);
     for _ in 0..50 {
         live.kill(64);
@@ -142,7 +135,6 @@ fn real_time_signals_without_data_all_arrive_too() {
 
 #[test]
 fn group_forwards_to_the_process_group() {
-    needs_containers!();
     for (init, lines) in [
         ("1", &["listen: 10 from parent", "listen: 12 from parent"][..]),
         (
@@ -166,7 +158,6 @@ fn group_forwards_to_the_process_group() {
 
 #[test]
 fn the_peers_forward_to_the_process_group_too() {
-    needs_containers!();
     let (start, [_, tini, dumb_init, _]) = behind_inits();
     for before in [&[tini[0].as_str(), "-g", "--"][..], &[&dumb_init[0]]] {
         let mut live = start().live(&[before, &["/listen", "--twin"]].concat());
@@ -181,7 +172,6 @@ fn the_peers_forward_to_the_process_group_too() {
 
 #[test]
 fn an_application_in_its_parents_process_group_is_signalled_alone() {
-    needs_containers!();
     // PID 1's group is no group for kill(2): -1 is every process.
     let script = "/bin/busybox setsid /listen & exec /listen --join-parent";
     let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", "group");
@@ -203,7 +193,6 @@ fn shim_of(live: &Live) -> i32 {
 
 #[test]
 fn an_application_in_pid_1_s_process_group_is_signalled_alone() {
-    needs_containers!();
     // -1 is every process, also where the shim itself is in another group.
     let script =
         "CAPSHIM_INIT=0 /capshim /listen & /launch --own-group -- /capshim /listen --join 1; exit $?";
@@ -221,7 +210,6 @@ fn an_application_in_pid_1_s_process_group_is_signalled_alone() {
 
 #[test]
 fn without_a_terminal_a_stop_and_a_continuation_lose_nothing() {
-    needs_containers!();
     // In a group of its own, it could be a job of the shell's.
     let script = "/launch --own-group -- /capshim /listen --default 20; exit $?";
     let mut live = listening(lock(), &["/bin/sh", "-c", script]);
@@ -243,7 +231,6 @@ fn without_a_terminal_a_stop_and_a_continuation_lose_nothing() {
 
 #[test]
 fn a_stop_that_nobody_could_end_is_none() {
-    needs_containers!();
     // As without the shim: the kernel does not stop an orphaned process group by this signal.
     for shim in ["", "/capshim "] {
         let script = format!("{shim}/listen --default 20; exit $?");
@@ -261,7 +248,6 @@ fn a_stop_that_nobody_could_end_is_none() {
 
 #[test]
 fn an_application_that_can_no_longer_be_served_is_ended() {
-    needs_containers!();
     // The end of an orphan is what it is waited for.
     let app = "(/bin/busybox true &); exec /listen";
     let script =
@@ -280,7 +266,6 @@ fn an_application_that_can_no_longer_be_served_is_ended() {
 
 #[test]
 fn a_full_queue_is_one_warning() {
-    needs_containers!();
     let limited = ["/capshim", "/bin/sh", "-c", "ulimit -i 0; exec /listen"];
     let mut live = listening(lock(), &limited);
     for value in [1, 2] {
@@ -298,7 +283,6 @@ fn a_full_queue_is_one_warning() {
 
 #[test]
 fn signals_arrive_without_kill_where_a_root_init_cannot_send_them() {
-    needs_containers!();
     let (tini, gosu) = (find("tini").expect("tini"), find("gosu").expect("gosu"));
     let start = || Container::root().import_program(&tini).import_program(&gosu);
     let granted = ["SETGID", "SETUID"];
@@ -321,7 +305,6 @@ fn signals_arrive_without_kill_where_a_root_init_cannot_send_them() {
 
 #[test]
 fn an_application_that_changed_its_user_is_one_warning() {
-    needs_containers!();
     let start = || lock().without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", "setgid,setuid");
     let command = ["/capshim", "/launch", "--user", "1001", "--", "/listen"];
     for (log, warning) in [
@@ -350,7 +333,6 @@ fn an_application_that_changed_its_user_is_one_warning() {
 
 #[test]
 fn the_peers_forward_the_same_signals() {
-    needs_containers!();
     let (start, before) = behind_inits();
     for before in before {
         let command = [&before[..], &["/listen".into()]].concat();
@@ -367,7 +349,6 @@ fn the_peers_forward_the_same_signals() {
 
 #[test]
 fn the_exit_code_is_the_applications_as_with_the_peers() {
-    needs_containers!();
     let (start, before) = behind_inits();
     for (script, code) in [
         ("exit 0", 0),

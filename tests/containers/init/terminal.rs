@@ -4,7 +4,6 @@
 use crate::harness::container::{Container, find};
 use crate::harness::live::{Live, children, eventually, kill, status};
 use crate::init::parent::{behind_inits, lock};
-use crate::needs_containers;
 
 const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
@@ -13,7 +12,6 @@ const CTRL_BACKSLASH: &str = "\x1c";
 
 #[test]
 fn keys_reach_the_application_once_as_with_the_peers() {
-    needs_containers!();
     let (start, before) = behind_inits();
     for before in before {
         let words: Vec<&str> = before.iter().map(String::as_str).chain(["/listen"]).collect();
@@ -34,7 +32,6 @@ fn keys_reach_the_application_once_as_with_the_peers() {
 
 #[test]
 fn ctrl_z_does_not_leave_the_application_of_pid_1_stopped() {
-    needs_containers!();
     let listen = ["/listen", "--default", "20"];
     let mut live = lock().live_on_terminal(&[&["/capshim"], &listen[..]].concat());
     live.until(", which has the terminal\n");
@@ -57,7 +54,6 @@ fn ctrl_z_does_not_leave_the_application_of_pid_1_stopped() {
 
 #[test]
 fn an_application_that_stops_itself_goes_on_where_nobody_could_continue_it() {
-    needs_containers!();
     for signal in ["TSTP", "TTIN", "TTOU"] {
         let script = format!("kill -{signal} $$; echo on");
         assert_eq!(lock().shim(&["/bin/sh", "-c", &script]).stdout, "on\n", "{signal}");
@@ -103,7 +99,6 @@ fn session(start: impl Fn() -> Container, keys: impl Fn(&mut Live, &str)) {
 
 #[test]
 fn a_shell_stops_and_continues_the_application_as_without_a_parent() {
-    needs_containers!();
     session(lock, |live, shim| {
         live.write(&format!("{shim}{CAT}\n"));
         live.until("\nup\n");
@@ -128,7 +123,6 @@ fn a_shell_stops_and_continues_the_application_as_without_a_parent() {
 
 #[test]
 fn a_job_in_the_background_waits_for_the_terminal_as_without_a_parent() {
-    needs_containers!();
     for shim in ["", "/capshim "] {
         let mut live = shell();
         live.write(&format!("{shim}{CAT} &\n"));
@@ -154,7 +148,6 @@ fn a_job_in_the_background_waits_for_the_terminal_as_without_a_parent() {
 
 #[test]
 fn a_stopped_job_can_go_on_in_the_background() {
-    needs_containers!();
     for shim in ["", "/capshim "] {
         let mut live = shell();
         live.write(&format!("{shim}/listen --default 20\n"));
@@ -178,7 +171,6 @@ fn a_stopped_job_can_go_on_in_the_background() {
 
 #[test]
 fn the_terminal_is_given_back_at_the_end() {
-    needs_containers!();
     let script = "/capshim /bin/sh -c 'read x; echo first $x'; read x; echo then $x";
     let mut live = lock().live_on_terminal(&["/bin/sh", "-c", script]);
     live.write("one\n");
@@ -196,7 +188,6 @@ fn the_terminal_is_given_back_at_the_end() {
 
 #[test]
 fn a_pipeline_stops_and_continues_as_without_a_parent() {
-    needs_containers!();
     // The shim may stop what is its own user's.
     let start = || Container::user(1000, 1000).env("CAPSHIM_CAPS", "none").env("CAPSHIM_INIT", "1");
     session(start, |live, shim| {
@@ -217,7 +208,6 @@ fn a_pipeline_stops_and_continues_as_without_a_parent() {
 
 #[test]
 fn where_the_shell_is_in_another_pid_namespace_the_terminal_is_given_when_it_is_wanted() {
-    needs_containers!();
     const JOB: &str = "/capshim /bin/sh -c 'read x; echo got $x'\nexit\n";
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"];
     for user in ["app", "root"] {
@@ -234,7 +224,6 @@ fn where_the_shell_is_in_another_pid_namespace_the_terminal_is_given_when_it_is_
 
 #[test]
 fn a_job_in_the_background_that_may_not_write_stops_as_without_a_parent() {
-    needs_containers!();
     for shim in ["", "/capshim "] {
         let mut live = shell();
         live.write("/bin/busybox stty tostop\n");
@@ -258,7 +247,6 @@ fn a_job_in_the_background_that_may_not_write_stops_as_without_a_parent() {
 
 #[test]
 fn a_terminal_that_is_not_standard_input_is_given_when_it_is_wanted() {
-    needs_containers!();
     let script = "echo | /capshim /bin/sh -c 'read x </dev/tty; echo got $x'";
     let mut live = lock().live_on_terminal(&["/bin/sh", "-c", script]);
     live.write("one\n");
@@ -267,7 +255,6 @@ fn a_terminal_that_is_not_standard_input_is_given_when_it_is_wanted() {
 
 #[test]
 fn an_application_that_lost_the_terminal_does_not_stop_over_and_over() {
-    needs_containers!();
     for stdin in ["", "< /etc/group"] {
         let script =
             format!("/launch --lend-terminal /dev/tty -- /bin/sh -c 'read x </dev/tty; echo got $x' {stdin}");
@@ -279,7 +266,6 @@ fn an_application_that_lost_the_terminal_does_not_stop_over_and_over() {
 
 #[test]
 fn a_terminal_that_goes_away_hangs_the_application_up() {
-    needs_containers!();
     let command = ["/capshim", "/bin/sh", "-c", "echo up; sleep 1000"];
     let mut live = lock().live_on_terminal(&command);
     live.until("up\n");
@@ -292,7 +278,6 @@ fn a_terminal_that_goes_away_hangs_the_application_up() {
 /// Its descendants read from the terminal as well, and have no more of a parent than before.
 #[test]
 fn a_shell_as_the_application_has_job_control_of_its_own() {
-    needs_containers!();
     let start: Container = lock().env("PS1", "# ").env("ENV", "/none");
     let mut live = start.live_on_terminal(&["/capshim", "/bin/sh", "-i"]);
     live.until("# ");

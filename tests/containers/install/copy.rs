@@ -7,7 +7,6 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use crate::harness::container::{Container, Output, built, find};
 use crate::harness::volume::Volume;
-use crate::needs_containers;
 
 pub const INSTALL: [&str; 5] = ["/capshim", "--install", "/shim", "--file-caps", "ipc_lock"];
 
@@ -62,7 +61,6 @@ impl Volume {
 
 #[test]
 fn a_copy_carries_what_was_asked_for_as_permitted_alone() {
-    needs_containers!();
     for volume in [Volume::on_disk(), Volume::in_memory("size=1m"), Volume::on_disk().with_old_file()] {
         init(&volume).run(&INSTALL).installed(SAID);
         volume.has_the_copy();
@@ -76,7 +74,6 @@ fn a_copy_carries_what_was_asked_for_as_permitted_alone() {
 
 #[test]
 fn what_can_be_turned_into_root_is_warned_of() {
-    needs_containers!();
     let volume = Volume::on_disk();
     let output = init(&volume).run(&["/capshim", "--install", "/shim", "--file-caps", "ipc_lock,sys_ptrace"]);
     assert_eq!(output.stdout, "capshim: installed /shim/capshim with IPC_LOCK, SYS_PTRACE=p\n");
@@ -86,7 +83,6 @@ fn what_can_be_turned_into_root_is_warned_of() {
 
 #[test]
 fn a_plain_copy_needs_no_capability_and_has_none() {
-    needs_containers!();
     let volume = Volume::on_disk();
     init(&volume).run(&INSTALL).installed(SAID);
     let plain = "capshim: installed /shim/capshim without file capabilities\n";
@@ -101,7 +97,6 @@ fn a_plain_copy_needs_no_capability_and_has_none() {
 
 #[test]
 fn the_installed_copy_tells_what_it_carries() {
-    needs_containers!();
     let volume = Volume::on_disk();
     init(&volume).run(&INSTALL).installed(SAID);
     let report = root(&volume).run(&["/shim/capshim", "--check"]).stdout;
@@ -110,7 +105,6 @@ fn the_installed_copy_tells_what_it_carries() {
 
 #[test]
 fn a_directory_takes_the_copy_and_a_symbolic_link_to_a_file_is_replaced_itself() {
-    needs_containers!();
     let in_folder = "with IPC_LOCK=p";
     for (path, said, name) in [
         ("/shim/", "/shim/capshim", "capshim"),
@@ -141,7 +135,6 @@ fn a_directory_takes_the_copy_and_a_symbolic_link_to_a_file_is_replaced_itself()
 
 #[test]
 fn a_program_that_runs_can_be_replaced_this_one_too() {
-    needs_containers!();
     let busybox = fs::read(find("busybox").expect("busybox")).expect("busybox");
     let volume = Volume::on_disk().file("sh", &busybox).owned("sh", 0, 0, 0o755);
     let script = "/capshim --install /shim/sh --file-caps ipc_lock && /shim/sh --version";
@@ -164,7 +157,6 @@ fn a_program_that_runs_can_be_replaced_this_one_too() {
 
 #[test]
 fn a_program_in_an_images_layer_is_replaced_by_a_copy_above_it() {
-    needs_containers!();
     let layers = Volume::in_memory("size=2m");
     for folder in ["lower", "upper", "work"] {
         fs::create_dir(layers.path(folder)).expect("a folder");
@@ -181,7 +173,6 @@ fn a_program_in_an_images_layer_is_replaced_by_a_copy_above_it() {
 
 #[test]
 fn it_copies_itself_however_it_was_started() {
-    needs_containers!();
     for script in [
         "cp /capshim /tmp/it && ln -s it /tmp/link && exec /tmp/link",
         "cp /capshim /tmp/it && PATH=/tmp && exec it",
@@ -202,7 +193,6 @@ fn it_copies_itself_however_it_was_started() {
 
 #[test]
 fn an_image_with_nothing_in_it_will_do() {
-    needs_containers!();
     // No shell, no /etc, no /tmp, and no /proc.
     let volume = Volume::on_disk();
     let image =
@@ -214,7 +204,6 @@ fn an_image_with_nothing_in_it_will_do() {
 
 #[test]
 fn it_copies_itself_and_not_the_script_that_names_it() {
-    needs_containers!();
     // The kernel executes `/capshim --install /shim/x --file-caps ipc_lock`.
     let script = ["/shim/x", "--file-caps", "ipc_lock"];
     for (root, before) in [("", &[][..]), ("/without-proc", &["/bin/busybox", "chroot", "/without-proc"])] {
@@ -230,7 +219,6 @@ fn it_copies_itself_and_not_the_script_that_names_it() {
 
 #[test]
 fn the_mode_is_the_same_under_every_umask_and_in_every_directory() {
-    needs_containers!();
     for mask in ["0777", "077", "0"] {
         let volume = Volume::on_disk().owned("", 0, 2000, 0o2777);
         init(&volume)
@@ -243,7 +231,6 @@ fn the_mode_is_the_same_under_every_umask_and_in_every_directory() {
 
 #[test]
 fn a_mount_on_which_the_copy_would_not_count_is_warned_about() {
-    needs_containers!();
     let where_it_runs = |option: &str| format!("mount it without {option} where the copy is to run\n");
     let nosuid = format!(
         "capshim: warning: /shim is on a nosuid mount here, where file capabilities do not count: {}",
@@ -275,7 +262,6 @@ fn a_mount_on_which_the_copy_would_not_count_is_warned_about() {
 
 #[test]
 fn in_a_user_namespace_the_copy_belongs_to_its_root() {
-    needs_containers!();
     for volume in [Volume::on_disk(), Volume::in_memory("size=1m")] {
         init(&volume).user_namespace(100_000, 65_536).run(&INSTALL).installed(SAID);
         assert_eq!(volume.names(), ["capshim"]);

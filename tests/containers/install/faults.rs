@@ -6,7 +6,6 @@ use crate::harness::strace::{self, Call, Fault};
 use crate::harness::volume::Volume;
 use crate::install::copy::{INSTALL, SAID, init};
 use crate::install::refused::lines;
-use crate::needs_containers;
 
 /// What comes of an installation over an old file where strace tampers with it. It runs inside,
 /// and so counts the calls of this program alone; root's rights stay as they are.
@@ -34,7 +33,6 @@ fn calls() -> Vec<Call> {
 
 #[test]
 fn whatever_call_fails_nothing_is_left_behind() {
-    needs_containers!();
     let calls = calls();
     let renamed = calls.iter().position(|call| call.name.starts_with("renameat")).expect("the rename");
     let mut harmless = Vec::new();
@@ -66,7 +64,6 @@ fn whatever_call_fails_nothing_is_left_behind() {
 
 #[test]
 fn a_signal_comes_too_early_or_too_late_and_never_between() {
-    needs_containers!();
     let calls = calls();
     let mask = calls.iter().position(|call| call.name == "rt_sigprocmask").expect("the mask");
     for (at, call) in calls.iter().enumerate() {
@@ -87,7 +84,6 @@ fn a_signal_comes_too_early_or_too_late_and_never_between() {
 
 #[test]
 fn a_temporary_file_that_cannot_be_removed_is_named() {
-    needs_containers!();
     let faults = ["-e", "inject=fchmod:error=EIO", "-e", "inject=unlinkat:error=EPERM"].map(str::to_owned);
     let (volume, output, _) = struck(&faults);
     let names = volume.names();

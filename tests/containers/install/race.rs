@@ -9,7 +9,6 @@ use crate::harness::live::kill;
 use crate::harness::volume::Volume;
 use crate::install::copy::{INSTALL, SAID, init};
 use crate::install::refused::lines;
-use crate::needs_containers;
 
 /// User 1000, who puts a file in the place of each of root's, and says when: before and after.
 const RACER: &str = "
@@ -79,7 +78,6 @@ fn times(log: &str) -> (u128, u128) {
 
 #[test]
 fn a_copy_that_somebody_replaced_is_never_said_to_be_installed() {
-    needs_containers!();
     const INSTALLS: usize = 100;
     let (volume, logs) = (Volume::on_disk(), Volume::on_disk());
     let racer = Racer::start(&volume);
@@ -138,7 +136,6 @@ pub fn crowded(volume: &Volume) -> Container {
 
 #[test]
 fn a_copy_that_somebody_took_away_is_missed() {
-    needs_containers!();
     let gone = "ENOENT: No such file or directory";
     let before = outrun("/shim", "delay_enter", "ls /shim/.capshim.*", "rm -f /shim/.capshim.*");
     let after = outrun("/shim", "delay_exit", &placed("/shim/capshim"), "rm -f /shim/capshim");
@@ -155,7 +152,6 @@ fn a_copy_that_somebody_took_away_is_missed() {
 
 #[test]
 fn in_a_sticky_directory_nobody_replaces_the_copy() {
-    needs_containers!();
     let volume = Volume::on_disk().owned("", 0, 0, 0o1777).file("mine", "").owned("mine", 1000, 1000, 0o755);
     let script = outrun("/shim", "delay_exit", &placed("/shim/capshim"), "mv -f /shim/mine /shim/capshim");
     crowded(&volume).run(&["/bin/sh", "-c", &script]).installed(SAID);

@@ -5,7 +5,6 @@ use std::fs;
 use crate::harness::container::{Container, built};
 use crate::harness::volume::Volume;
 use crate::install::copy::{INSTALL, SAID, init, root};
-use crate::needs_containers;
 
 pub fn lines(cause: &str, hint: &str) -> String {
     format!("capshim: {cause}\ncapshim: hint: {hint}\n")
@@ -13,7 +12,6 @@ pub fn lines(cause: &str, hint: &str) -> String {
 
 #[test]
 fn a_missing_directory_is_named_with_the_way_to_make_it() {
-    needs_containers!();
     let volume = Volume::on_disk().file("file", "");
     for (path, folder) in
         [("/shim/a/b/capshim", "/shim/a/b"), ("/shim/a/", "/shim/a/"), ("/shim/a/.", "/shim/a/.")]
@@ -43,7 +41,6 @@ fn a_missing_directory_is_named_with_the_way_to_make_it() {
 
 #[test]
 fn a_container_without_setfcap_is_told_what_to_add() {
-    needs_containers!();
     let cause = "fsetxattr(/shim/.capshim.*, security.capability, IPC_LOCK=p): EPERM: Operation not permitted: \
                  this process does not have SETFCAP";
     let volume = Volume::on_disk().with_old_file();
@@ -69,7 +66,6 @@ fn a_container_without_setfcap_is_told_what_to_add() {
 
 #[test]
 fn a_user_without_the_right_to_write_is_told_what_has_it() {
-    needs_containers!();
     let roots = Volume::on_disk().with_old_file().owned("", 0, 0, 0o755);
     let user = || Container::user(1000, 1000).volume(roots.folder(), "/shim", &[]);
     let cause = "open(/shim/.capshim.*, O_CREAT | O_EXCL): EACCES: Permission denied";
@@ -106,7 +102,6 @@ fn a_user_without_the_right_to_write_is_told_what_has_it() {
 
 #[test]
 fn a_full_volume_keeps_what_it_had() {
-    needs_containers!();
     let size = fs::metadata(built("capshim")).expect("capshim").len();
     let hint = "make room for the copy beside the file that it replaces: Kubernetes: emptyDir.sizeLimit: 1Mi or more; \
                 Docker/Podman: --tmpfs /shim:size=1m or more";
@@ -123,7 +118,6 @@ fn a_full_volume_keeps_what_it_had() {
 
 #[test]
 fn a_limit_on_the_size_of_files_is_no_signal() {
-    needs_containers!();
     let volume = Volume::on_disk().with_old_file();
     let output =
         init(&volume).run(&["/bin/sh", "-c", &format!("ulimit -f 20; {}; echo $?", INSTALL.join(" "))]);
@@ -141,7 +135,6 @@ fn a_limit_on_the_size_of_files_is_no_signal() {
 
 #[test]
 fn a_read_only_volume_is_told_apart() {
-    needs_containers!();
     let volume = Volume::on_disk().with_old_file();
     let start = Container::user(0, 0).capabilities(&["SETFCAP"]).volume(volume.folder(), "/shim", &["ro"]);
     start.run(&INSTALL).refuses(
@@ -157,7 +150,6 @@ fn a_read_only_volume_is_told_apart() {
 
 #[test]
 fn what_is_no_file_is_not_replaced() {
-    needs_containers!();
     let hint = "install to another path; or remove it first";
     let volume = Volume::on_disk();
     fs::create_dir(volume.path("capshim")).expect("a folder");
@@ -175,7 +167,6 @@ fn what_is_no_file_is_not_replaced() {
 
 #[test]
 fn a_single_file_that_is_mounted_cannot_be_replaced() {
-    needs_containers!();
     let volume = Volume::on_disk().with_old_file();
     let other = Volume::on_disk().file("mounted", "mounted");
     let start = init(&volume).volume(&other.path("mounted"), "/shim/capshim", &[]);
@@ -192,7 +183,6 @@ fn a_single_file_that_is_mounted_cannot_be_replaced() {
 
 #[test]
 fn a_file_system_without_file_capabilities_is_named() {
-    needs_containers!();
     let volume = Volume::on_disk();
     let start = init(&volume).mount("/ram", "ramfs", "ramfs".as_ref(), &[]);
     let script = "/capshim --install /ram --file-caps ipc_lock; echo $?; ls -A /ram; /capshim --install /ram && ls -A /ram";
@@ -211,7 +201,6 @@ fn a_file_system_without_file_capabilities_is_named() {
 
 #[test]
 fn a_filter_that_forbids_the_attribute_or_fakes_it_is_found_out() {
-    needs_containers!();
     let volume = Volume::on_disk().with_old_file();
     init(&volume).no_new_privs().deny("fsetxattr", 1).run(&INSTALL).refuses(
         71,
@@ -239,7 +228,6 @@ fn a_filter_that_forbids_the_attribute_or_fakes_it_is_found_out() {
 
 #[test]
 fn a_set_user_id_installation_installs_nothing() {
-    needs_containers!();
     let volume = Volume::on_disk().with_old_file().owned("", 0, 0, 0o755);
     let start =
         Container::user(1000, 1000).capabilities(&["DAC_OVERRIDE", "SETFCAP"]).mode("/capshim", 0o4755);
@@ -252,7 +240,6 @@ fn a_set_user_id_installation_installs_nothing() {
 
 #[test]
 fn what_a_shims_file_permits_is_not_raised_to_write_files() {
-    needs_containers!();
     let volume = Volume::on_disk().with_old_file().owned("", 0, 0, 0o755);
     let start = |caps: &str| {
         let start = Container::user(1000, 1000).capabilities(&["DAC_OVERRIDE", "SETFCAP"]);
@@ -282,7 +269,6 @@ fn what_a_shims_file_permits_is_not_raised_to_write_files() {
 
 #[test]
 fn a_group_that_the_user_namespace_does_not_map_is_told_apart() {
-    needs_containers!();
     // The directory gives its files a group that is not mapped.
     let start = |volume: &Volume| {
         let start = init(volume).capabilities(&["SETFCAP", "SETGID", "SETUID", "SYS_ADMIN"]);

@@ -2,7 +2,6 @@
 //! told apart from what was observed, with the words to type.
 
 use crate::harness::container::Container;
-use crate::needs_containers;
 
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
      an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
@@ -21,7 +20,6 @@ fn says(container: Container, command: &[&str], cause: &str, hint: &str) {
 
 #[test]
 fn a_non_root_start_without_the_grant() {
-    needs_containers!();
     let cause = "not granted to this container, not in its bounding set: IPC_LOCK";
     says(
         user(),
@@ -34,7 +32,6 @@ fn a_non_root_start_without_the_grant() {
 
 #[test]
 fn a_non_root_start_with_the_grant_but_without_file_capabilities() {
-    needs_containers!();
     for container in [user(), user().no_new_privs()] {
         says(
             container.capabilities(&["IPC_LOCK"]),
@@ -47,7 +44,6 @@ fn a_non_root_start_with_the_grant_but_without_file_capabilities() {
 
 #[test]
 fn a_shell_before_the_shim_under_no_new_privs() {
-    needs_containers!();
     let start = || user().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
     says(
         start().no_new_privs(),
@@ -63,7 +59,6 @@ fn a_shell_before_the_shim_under_no_new_privs() {
 
 #[test]
 fn file_capabilities_on_a_nosuid_mount() {
-    needs_containers!();
     let start = user()
         .capabilities(&["IPC_LOCK"])
         .copy("/capshim", "/shim/capshim")
@@ -80,7 +75,6 @@ fn file_capabilities_on_a_nosuid_mount() {
 
 #[test]
 fn file_capabilities_that_belong_to_another_user_namespace() {
-    needs_containers!();
     // The attribute that setcap -n writes: revision 3, for a namespace whose root is 100000.
     for container in [user, || user().no_new_privs()] {
         says(
@@ -99,7 +93,6 @@ fn file_capabilities_that_belong_to_another_user_namespace() {
 
 #[test]
 fn file_capabilities_that_the_kernel_did_not_apply_for_a_reason_of_its_own() {
-    needs_containers!();
     // Another process has the same working directory: who changes it would change it for both.
     let start = user().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
     start.run(&["/launch", "--share-folder", "--", "/capshim", "/state"]).refuses(
@@ -112,7 +105,6 @@ fn file_capabilities_that_the_kernel_did_not_apply_for_a_reason_of_its_own() {
 
 #[test]
 fn a_root_start_without_setuid_or_setgid() {
-    needs_containers!();
     let hint = "Kubernetes: securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \"IPC_LOCK\"] (without CAP_: containerd takes \
          CAP_SETGID for an unknown capability and does not say so); Docker/Podman: --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
     for (granted, missing) in [
@@ -136,7 +128,6 @@ fn a_root_start_without_setuid_or_setgid() {
 
 #[test]
 fn a_root_start_after_a_program_that_gave_a_capability_up() {
-    needs_containers!();
     let root = |granted: &[&str]| {
         Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
     };
@@ -160,7 +151,6 @@ fn a_root_start_after_a_program_that_gave_a_capability_up() {
 
 #[test]
 fn a_securebit_that_forbids_ambient() {
-    needs_containers!();
     // SECBIT_NO_CAP_AMBIENT_RAISE.
     let start = |caps: &str| {
         let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
@@ -180,7 +170,6 @@ fn a_securebit_that_forbids_ambient() {
 
 #[test]
 fn a_securebit_that_forbids_ambient_matters_not_where_it_is_there_already() {
-    needs_containers!();
     let both = ["IPC_LOCK", "SETPCAP"];
     let start =
         Container::user(1000, 1000).capabilities(&both).set("inheritable", &both).set("ambient", &both);
@@ -192,7 +181,6 @@ fn a_securebit_that_forbids_ambient_matters_not_where_it_is_there_already() {
 
 #[test]
 fn a_securebit_that_locks_keepcaps() {
-    needs_containers!();
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
     let start =
         Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
@@ -206,7 +194,6 @@ fn a_securebit_that_locks_keepcaps() {
 
 #[test]
 fn an_optional_capability_that_keepcaps_cannot_keep_is_left_out() {
-    needs_containers!();
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
     let start =
         Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock?");
@@ -220,7 +207,6 @@ fn an_optional_capability_that_keepcaps_cannot_keep_is_left_out() {
 
 #[test]
 fn a_sandbox_that_does_not_know_securebits_has_none_set() {
-    needs_containers!();
     // PR_GET_SECUREBITS (27) is EINVAL.
     let granted = ["IPC_LOCK", "SETGID", "SETUID"];
     let start =
@@ -235,7 +221,6 @@ fn a_sandbox_that_does_not_know_securebits_has_none_set() {
 
 #[test]
 fn a_sandbox_without_ambient_capabilities() {
-    needs_containers!();
     // A seccomp filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
     let start = |caps: &str| {
         let granted = ["IPC_LOCK", "SETGID", "SETUID"];
@@ -254,7 +239,6 @@ fn a_sandbox_without_ambient_capabilities() {
 
 #[test]
 fn groups_that_change_without_a_switch_of_user() {
-    needs_containers!();
     let start = |policy: &str| {
         Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "none").env("CAPSHIM_GROUPS", policy)
     };
@@ -274,7 +258,6 @@ fn groups_that_change_without_a_switch_of_user() {
 
 #[test]
 fn a_gid_that_changes_without_a_switch_of_user() {
-    needs_containers!();
     says(
         Container::user(0, 500).env("CAPSHIM_USER", "root"),
         &["/capshim", "/state"],
@@ -288,7 +271,6 @@ fn a_gid_that_changes_without_a_switch_of_user() {
 
 #[test]
 fn a_seccomp_filter_that_forbids_a_step_is_a_failed_call() {
-    needs_containers!();
     for (call, said) in [
         ("setresuid", "capshim: setresuid(1000, 1000, 1000): EPERM: Operation not permitted"),
         ("setresgid", "capshim: setresgid(1000, 1000, 1000): EPERM: Operation not permitted"),
@@ -310,7 +292,6 @@ capshim: hint: everything that it needs is held: a seccomp filter or security mo
 
 #[test]
 fn a_call_that_fails_for_another_reason_is_named_with_its_errno() {
-    needs_containers!();
     let start = || Container::root().env("CAPSHIM_USER", "app").no_new_privs();
     // EAGAIN (11) and EIO (5).
     start()
@@ -322,7 +303,6 @@ fn a_call_that_fails_for_another_reason_is_named_with_its_errno() {
 
 #[test]
 fn a_locked_keepcaps_matters_not_where_a_change_of_user_keeps_all() {
-    needs_containers!();
     // SECBIT_KEEP_CAPS_LOCKED and SECBIT_NO_SETUID_FIXUP.
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
     let start =

@@ -1,7 +1,6 @@
 //! Settings and command lines that are refused before anything is done.
 
 use crate::harness::container::Container;
-use crate::needs_containers;
 
 fn app() -> Container {
     Container::root().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_USER", "app")
@@ -14,7 +13,6 @@ fn refused(container: Container, code: i32, cause: &str, hint: &str) {
 
 #[test]
 fn values_that_a_tool_mangled_are_shown_escaped_with_what_it_was() {
-    needs_containers!();
     for (value, cause, hint) in [
         (
             "ipc_lock\r",
@@ -58,7 +56,6 @@ fn values_that_a_tool_mangled_are_shown_escaped_with_what_it_was() {
 
 #[test]
 fn empty_settings_are_refused_by_name() {
-    needs_containers!();
     let hint = "a template or variable came out empty: write a list; or none: CAPSHIM_CAPS=none";
     refused(app().env("CAPSHIM_CAPS", ""), 78, "CAPSHIM_CAPS='' is set but empty", hint);
     for name in ["CAPSHIM_GROUPS", "CAPSHIM_NO_NEW_PRIVS", "CAPSHIM_INIT", "CAPSHIM_LOG"] {
@@ -82,14 +79,12 @@ fn empty_settings_are_refused_by_name() {
 
 #[test]
 fn unknown_settings_are_answered_with_the_nearest_one() {
-    needs_containers!();
     let hint = "the nearest one is CAPSHIM_CAPS; capshim --help lists them all";
     refused(app().env("CAPSHIM_CAP", "ipc_lock"), 78, "CAPSHIM_CAP is not a setting of this version", hint);
 }
 
 #[test]
 fn capabilities_that_are_none_are_refused() {
-    needs_containers!();
     let list = "list the ones that the application needs: it gets exactly those";
     refused(app().env("CAPSHIM_CAPS", "all"), 78, "CAPSHIM_CAPS='all' asks for all capabilities", list);
     let near = "the nearest one is NET_RAW; capabilities(7) lists them all";
@@ -115,7 +110,6 @@ fn capabilities_that_are_none_are_refused() {
 
 #[test]
 fn words_that_are_no_value_are_refused() {
-    needs_containers!();
     refused(
         app().env("CAPSHIM_NO_NEW_PRIVS", "yes"),
         78,
@@ -138,7 +132,6 @@ fn words_that_are_no_value_are_refused() {
 
 #[test]
 fn a_setting_that_is_there_twice_is_refused() {
-    needs_containers!();
     let output = app().run(&["/launch", "--env", "CAPSHIM_USER=0", "--", "/capshim", "/state"]);
     output.refuses(
         78,
@@ -149,7 +142,6 @@ fn a_setting_that_is_there_twice_is_refused() {
 
 #[test]
 fn a_very_long_value_is_cut_in_the_message() {
-    needs_containers!();
     // One argument or variable can be 128 KiB at most (MAX_ARG_STRLEN, execve(2)).
     let output = app().env("CAPSHIM_CAPS", &"x".repeat(100_000)).shim(&["/state"]);
     assert_eq!(output.code, 78);
@@ -158,7 +150,6 @@ fn a_very_long_value_is_cut_in_the_message() {
 
 #[test]
 fn wrong_command_lines_are_refused() {
-    needs_containers!();
     let entrypoint = "capshim: no COMMAND to run\ncapshim: hint: a pod's command: and a derived image's ENTRYPOINT discard the image's own: repeat the \
          image's ENTRYPOINT and CMD after capshim; docker image inspect -f '{{json .Config.Entrypoint}} {{json .Config.Cmd}}' IMAGE prints them\n";
     app().run(&["/capshim"]).refuses(64, entrypoint);
@@ -173,7 +164,6 @@ fn wrong_command_lines_are_refused() {
 
 #[test]
 fn help_and_version_need_no_settings_and_no_privileges() {
-    needs_containers!();
     for container in [Container::user(1000, 1000), Container::root(), Container::user(0, 0)] {
         let help = container.run(&["/capshim", "--help"]);
         assert_eq!((help.code, help.stderr.as_str()), (0, ""));
@@ -185,7 +175,6 @@ fn help_and_version_need_no_settings_and_no_privileges() {
 
 #[test]
 fn a_double_dash_ends_the_options() {
-    needs_containers!();
     app().run(&["/capshim", "--", "/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "none");
     let odd = app().copy("/state", "/bin/--help").run(&["/capshim", "--", "--help"]);
     odd.is_exactly(1000, 1000, "29, 1000, 1001", "none");

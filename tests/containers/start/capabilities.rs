@@ -3,7 +3,6 @@
 
 use crate::harness::capabilities::NAMES;
 use crate::harness::container::Container;
-use crate::needs_containers;
 
 const GROUPS: &str = "29, 1000, 1001";
 
@@ -15,7 +14,6 @@ fn granted(names: &[&str], asked: &str) -> Container {
 
 #[test]
 fn every_capability_from_0_to_40_is_raised_alone() {
-    needs_containers!();
     for name in NAMES {
         let container = granted(&[name], &name.to_lowercase());
         // Not every machine's root holds this one; root of a user namespace does.
@@ -27,7 +25,6 @@ fn every_capability_from_0_to_40_is_raised_alone() {
 
 #[test]
 fn combinations_on_both_sides_of_bit_32_are_raised_together() {
-    needs_containers!();
     for names in [
         &["CHOWN", "CHECKPOINT_RESTORE"][..],
         &["SETFCAP", "MAC_OVERRIDE"],
@@ -48,7 +45,6 @@ fn combinations_on_both_sides_of_bit_32_are_raised_together() {
 
 #[test]
 fn what_is_granted_beyond_the_request_is_dropped() {
-    needs_containers!();
     let output = granted(&["NET_RAW", "KILL", "CHOWN"], "net_raw").shim(&["/state"]);
     output.is_exactly(1000, 1000, GROUPS, "NET_RAW");
     granted(&["NET_RAW", "KILL"], "none").shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "none");
@@ -56,7 +52,6 @@ fn what_is_granted_beyond_the_request_is_dropped() {
 
 #[test]
 fn a_missing_capability_is_named_with_the_field_and_the_flag() {
-    needs_containers!();
     granted(&["KILL"], "net_raw,kill,bpf").shim(&["/state"]).refuses(
         77,
         "capshim: not granted to this container, not in its bounding set: NET_RAW, BPF\n\
@@ -68,7 +63,6 @@ fn a_missing_capability_is_named_with_the_field_and_the_flag() {
 
 #[test]
 fn an_optional_capability_that_is_missing_is_one_warning() {
-    needs_containers!();
     let output = granted(&["NET_RAW"], "net_raw, perfmon?, bpf?").shim(&["/state"]);
     output.holds(1000, 1000, GROUPS, "NET_RAW");
     assert_eq!(
@@ -87,7 +81,6 @@ fn an_optional_capability_that_is_missing_is_one_warning() {
 
 #[test]
 fn an_optional_capability_in_a_non_root_start_is_left_out_too() {
-    needs_containers!();
     let output = Container::user(1000, 1000)
         .capabilities(&["NET_RAW"])
         .env("CAPSHIM_CAPS", "net_raw?")
@@ -101,7 +94,6 @@ fn an_optional_capability_in_a_non_root_start_is_left_out_too() {
 
 #[test]
 fn info_tells_what_was_granted_and_what_can_be_turned_into_root() {
-    needs_containers!();
     let container = granted(&["NET_RAW", "SYS_ADMIN", "BPF"], "net_raw,sys_admin,bpf").groups(&[0, 6, 2000]);
     let output = container.env("CAPSHIM_LOG", "info").shim(&["/state"]);
     output.holds(1000, 1000, "29, 1000, 1001, 2000", "NET_RAW, SYS_ADMIN, BPF");

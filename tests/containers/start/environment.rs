@@ -1,7 +1,6 @@
 //! The application's environment: HOME, USER and LOGNAME, and every other byte as it was.
 
 use crate::harness::container::Container;
-use crate::needs_containers;
 
 fn app() -> Container {
     Container::root().env("CAPSHIM_USER", "app")
@@ -15,7 +14,6 @@ fn environment(container: Container, expected: &str) {
 
 #[test]
 fn settings_are_gone_and_all_else_keeps_its_place() {
-    needs_containers!();
     let container = app()
         .env("Z", "1")
         .env("CAPSHIM_CAPS", "none")
@@ -32,7 +30,6 @@ fn settings_are_gone_and_all_else_keeps_its_place() {
 
 #[test]
 fn service_links_and_version_pins_are_passed_on() {
-    needs_containers!();
     let links = [
         "CAPSHIM_SERVICE_HOST",
         "CAPSHIM_SERVICE_PORT",
@@ -50,7 +47,6 @@ fn service_links_and_version_pins_are_passed_on() {
 
 #[test]
 fn bytes_that_are_no_text_pass_unchanged() {
-    needs_containers!();
     // An argument and a variable of bytes, made by the shell from their octal numbers.
     let script = r#"BYTES="$(printf '\377\376')" exec /capshim /state arguments environment -- "$(printf 'a\377\200b')" '' 'two words'"#;
     let output = app().run(&["/bin/sh", "-c", script]);
@@ -64,7 +60,6 @@ fn bytes_that_are_no_text_pass_unchanged() {
 
 #[test]
 fn home_follows_the_user() {
-    needs_containers!();
     environment(app(), "PATH=/bin\nHOME=/home/app\n");
     environment(app().without_env("HOME"), "PATH=/bin\nHOME=/home/app\n");
     environment(app().without_env("HOME").env("HOME", "/data"), "PATH=/bin\nHOME=/data\n");
@@ -82,7 +77,6 @@ fn home_follows_the_user() {
 
 #[test]
 fn user_and_logname_change_only_if_they_were_the_starting_users() {
-    needs_containers!();
     environment(
         app().env("USER", "root").env("LOGNAME", "root"),
         "PATH=/bin\nHOME=/home/app\nUSER=app\nLOGNAME=app\n",
@@ -98,7 +92,6 @@ fn user_and_logname_change_only_if_they_were_the_starting_users() {
 
 #[test]
 fn a_non_root_start_keeps_home_user_and_logname() {
-    needs_containers!();
     let start = |home: &str| {
         Container::user(1000, 1000)
             .without_env("HOME")

@@ -11,7 +11,6 @@ use crate::harness::case::{Case, DIFFERS, End, gid, started};
 use crate::harness::container::{Container, Output};
 use crate::harness::points::{Kind, Point, points};
 use crate::harness::strace::{self, Call, Fault};
-use crate::needs_containers;
 
 const DIRECT: [&str; 2] = ["/capshim", "/state"];
 
@@ -140,7 +139,6 @@ fn row(label: &str, [eperm, signal, lie]: [String; 3]) -> String {
 
 #[test]
 fn no_fault_in_a_root_start_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "root start",
         start: Credentials { groups: [0, 10, 2000].map(gid).into(), ..started(0, LOCK | SWITCH) },
@@ -164,7 +162,6 @@ fn no_fault_in_a_root_start_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_root_start_with_a_shrinking_bounding_set_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "root start, SETPCAP",
         start: started(0, LOCK | SWITCH | SETPCAP),
@@ -186,7 +183,6 @@ fn no_fault_in_a_root_start_with_a_shrinking_bounding_set_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_root_start_without_capabilities_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "root start, no capability",
         start: started(0, SWITCH),
@@ -210,7 +206,6 @@ fn no_fault_in_a_root_start_without_capabilities_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_root_start_without_no_new_privs_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "root start, CAPSHIM_NO_NEW_PRIVS=0",
         start: started(0, LOCK | SWITCH),
@@ -232,7 +227,6 @@ fn no_fault_in_a_root_start_without_no_new_privs_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_root_start_in_a_user_namespace_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "root start, user namespace",
         start: started(0, LOCK | SWITCH),
@@ -251,7 +245,6 @@ fn no_fault_in_a_root_start_in_a_user_namespace_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_staying_root_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "stay root",
         start: started(0, LOCK | NET_RAW),
@@ -271,7 +264,6 @@ fn no_fault_in_staying_root_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_staying_root_with_other_groups_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "stay root, groups change",
         start: Credentials { gid: Ids::all(gid(500)), ..started(0, LOCK | SWITCH) },
@@ -288,7 +280,6 @@ fn no_fault_in_staying_root_with_other_groups_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_start_by_file_capabilities_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "non-root start, file capabilities",
         start: Credentials { effective: CapSet::EMPTY, ..started(1000, LOCK | SETPCAP) },
@@ -303,7 +294,6 @@ fn no_fault_in_a_start_by_file_capabilities_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_start_with_nothing_to_do_goes_unnoticed() {
-    needs_containers!();
     Case {
         name: "nothing to do",
         start: Credentials { groups: vec![gid(2000)], ..started(1000, CapSet::EMPTY) },
@@ -320,7 +310,6 @@ fn no_fault_in_a_start_with_nothing_to_do_goes_unnoticed() {
 
 #[test]
 fn no_fault_in_a_start_with_ambient_capabilities_goes_unnoticed() {
-    needs_containers!();
     let both = LOCK | NET_RAW;
     Case {
         name: "non-root start, ambient from the runtime",
@@ -341,7 +330,6 @@ fn no_fault_in_a_start_with_ambient_capabilities_goes_unnoticed() {
 
 #[test]
 fn a_seccomp_filter_that_fails_or_fakes_a_step_ends_the_run() {
-    needs_containers!();
     // The filter is loaded last where no_new_privs is on, so that runc's own calls pass.
     let start = || {
         let start = Container::root().capabilities(&["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"]);
@@ -368,7 +356,6 @@ fn a_seccomp_filter_that_fails_or_fakes_a_step_ends_the_run() {
 
 #[test]
 fn a_bounding_set_that_hides_a_capability_from_a_root_that_stays_is_found_out() {
-    needs_containers!();
     let start = || {
         let granted = ["IPC_LOCK", "NET_RAW"];
         let settings =

@@ -3,7 +3,6 @@
 use nix::libc;
 
 use crate::harness::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
-use crate::needs_containers;
 
 /// As a pod with fsGroup 2000 and supplementalGroups [3000] on an Alpine-like image.
 fn pod(user: &str) -> Container {
@@ -17,7 +16,6 @@ fn has(container: Container, gid: u32, groups: &str) {
 
 #[test]
 fn auto_keeps_what_the_runtime_added_and_drops_what_is_roots() {
-    needs_containers!();
     has(pod("app"), 1000, "29, 1000, 1001, 2000, 3000");
     has(pod("1000:1000"), 1000, "1000, 2000, 3000");
     has(pod("app:app").env("CAPSHIM_GROUPS", "auto"), 1000, "1000, 2000, 3000");
@@ -31,13 +29,11 @@ fn auto_keeps_what_the_runtime_added_and_drops_what_is_roots() {
 
 #[test]
 fn auto_without_etc_group_drops_only_gid_0() {
-    needs_containers!();
     has(pod("1000:1000").without("/etc/group").groups(&[0, 6, 2000]), 1000, "6, 1000, 2000");
 }
 
 #[test]
 fn a_membership_in_gid_0_counts_only_if_it_is_listed() {
-    needs_containers!();
     let group = GROUP.replace("root:x:0:root", "root:x:0:root,app");
     has(pod("app").file("/etc/group", &group), 1000, "29, 1000, 1001, 2000, 3000");
     has(pod("app").file("/etc/group", &group).env("CAPSHIM_GROUPS", "root,2000"), 1000, "0, 1000, 2000");
@@ -46,14 +42,12 @@ fn a_membership_in_gid_0_counts_only_if_it_is_listed() {
 
 #[test]
 fn a_group_of_roots_that_is_the_users_too_stays_the_users() {
-    needs_containers!();
     let group = GROUP.replace("video:x:27:root", "video:x:27:root,app");
     has(pod("app").file("/etc/group", group), 1000, "27, 29, 1000, 1001, 2000, 3000");
 }
 
 #[test]
 fn a_root_that_has_another_name_does_not_leak_its_groups() {
-    needs_containers!();
     let passwd = "admin:x:0:0::/root:/bin/sh\napp:x:1000:1000::/:/bin/sh\n";
     let group = "disk:x:6:admin\napp:x:1000:\n";
     has(
@@ -65,7 +59,6 @@ fn a_root_that_has_another_name_does_not_leak_its_groups() {
 
 #[test]
 fn keep_none_and_a_list_do_what_they_say() {
-    needs_containers!();
     let keep = "0, 1, 2, 3, 4, 6, 10, 11, 20, 26, 27, 1000, 2000, 3000";
     has(pod("app").env("CAPSHIM_GROUPS", "keep"), 1000, keep);
     has(pod("app").env("CAPSHIM_GROUPS", "none"), 1000, "1000");
@@ -79,7 +72,6 @@ fn keep_none_and_a_list_do_what_they_say() {
 
 #[test]
 fn wrong_lists_are_refused() {
-    needs_containers!();
     for (list, words) in [
         ("", "is set but empty"),
         ("2000,", "has an empty part in its list"),
@@ -100,7 +92,6 @@ fn wrong_lists_are_refused() {
 
 #[test]
 fn a_volume_of_fsgroup_stays_usable_and_roots_disk_is_out_of_reach() {
-    needs_containers!();
     let script = "echo x > /data/new && cat /data/new; cat /disk";
     let image = |container: Container| {
         container
@@ -121,7 +112,6 @@ fn a_volume_of_fsgroup_stays_usable_and_roots_disk_is_out_of_reach() {
 
 #[test]
 fn more_groups_than_the_kernel_takes_are_refused_before_any_step() {
-    needs_containers!();
     let groups: String = (1..=70_000).map(|gid| format!("g{gid}:x:{gid}:app\n")).collect();
     pod("app").file("/etc/group", groups).shim(&["/state"]).refuses(
         78,
@@ -135,7 +125,6 @@ fn more_groups_than_the_kernel_takes_are_refused_before_any_step() {
 
 #[test]
 fn a_line_that_only_a_runtime_can_read_still_tells_what_was_roots() {
-    needs_containers!();
     // Runtimes trim lines, read 06 as 6, and skip no + or - lines.
     for line in [
         "disk:x:6:root\r\n",
@@ -155,7 +144,6 @@ fn a_line_that_only_a_runtime_can_read_still_tells_what_was_roots() {
 
 #[test]
 fn a_name_other_than_root_for_gid_0_is_refused() {
-    needs_containers!();
     let group = "root:x:0:\nstaff:x:0:\n";
     for (name, value) in [("CAPSHIM_USER", "1000:staff"), ("CAPSHIM_GROUPS", "2000,staff")] {
         let start = Container::root().file("/etc/group", group).env(name, value);
@@ -172,7 +160,6 @@ fn a_name_other_than_root_for_gid_0_is_refused() {
 
 #[test]
 fn auto_and_keep_take_more_groups_beside_them() {
-    needs_containers!();
     // 27 is root's on this image; --group-add video gives the same number.
     has(pod("app").env("CAPSHIM_GROUPS", "auto,video"), 1000, "27, 29, 1000, 1001, 2000, 3000");
     has(pod("1000:1000").env("CAPSHIM_GROUPS", "998 auto"), 1000, "998, 1000, 2000, 3000");
@@ -184,7 +171,6 @@ fn auto_and_keep_take_more_groups_beside_them() {
 
 #[test]
 fn without_a_switch_a_list_that_adds_nothing_is_no_change() {
-    needs_containers!();
     let user = |groups: &[u32], value: &str| {
         let container = Container::user(1000, 1000).groups(groups).env("CAPSHIM_CAPS", "none");
         container.env("CAPSHIM_GROUPS", value).shim(&["/state"])
@@ -225,7 +211,6 @@ fn hidden() -> Vec<(&'static str, Container)> {
 
 #[test]
 fn where_another_file_hides_the_runtimes_nobody_can_tell_what_is_roots() {
-    needs_containers!();
     let unknown = "1, 2, 3, 4, 6, 10, 11, 20, 26, 27, 2000, 3000";
     let listed = unknown.replace(", ", ",");
     for filtered in [None, Some(libc::ENOSYS), Some(libc::EPERM)] {
@@ -250,7 +235,6 @@ fn where_another_file_hides_the_runtimes_nobody_can_tell_what_is_roots() {
 
 #[test]
 fn what_is_explained_needs_no_file() {
-    needs_containers!();
     for (setting, groups) in [
         ("2000,3000", "1000, 2000, 3000"),
         ("none", "1000"),
@@ -271,7 +255,6 @@ fn what_is_explained_needs_no_file() {
 
 #[test]
 fn without_openat2_the_mounts_are_told_by_proc_and_without_both_by_nothing() {
-    needs_containers!();
     has(pod("1000:1000").deny("openat2", libc::ENOSYS), 1000, "1000, 2000, 3000");
     let no_file = || pod("1000:1000").without("/etc/group").groups(&[0, 6, 2000]);
     has(no_file().deny("openat2", libc::ENOSYS), 1000, "6, 1000, 2000");
@@ -288,7 +271,6 @@ fn without_openat2_the_mounts_are_told_by_proc_and_without_both_by_nothing() {
 
 #[test]
 fn a_passwd_that_is_a_mount_leaves_roots_other_names_unknown() {
-    needs_containers!();
     let image = || pod("1000:1000").file("/mounted", PASSWD).bind("/mounted", "/etc/passwd", &["ro"]);
     // Every group that /etc/group gives to anybody has root among them, or nobody.
     has(image(), 1000, "1000, 2000, 3000");
@@ -304,7 +286,6 @@ fn a_passwd_that_is_a_mount_leaves_roots_other_names_unknown() {
 
 #[test]
 fn a_bare_uid_does_not_take_a_gid_that_may_be_roots() {
-    needs_containers!();
     let start = Container::user(0, 500).capabilities(&["SETGID", "SETUID"]).env("CAPSHIM_USER", "4242");
     let hidden = start.file("/debian", DEBIAN).bind("/debian", "/etc/group", &["ro"]);
     hidden
@@ -314,7 +295,6 @@ fn a_bare_uid_does_not_take_a_gid_that_may_be_roots() {
 
 #[test]
 fn group_65534_is_one_like_any_other_where_it_is_mapped() {
-    needs_containers!();
     let nobody = || Container::user(0, 65534).capabilities(&["SETGID", "SETUID"]).groups(&[65534, 2000]);
     let readable = |container: Container| {
         container.file("/token", "secret").owned("/token", 0, 65534, 0o640).env("CAPSHIM_USER", "65534:65534")

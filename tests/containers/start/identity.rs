@@ -1,7 +1,6 @@
 //! Who the application is, for every way to write a user, and what is refused.
 
 use crate::harness::container::{Container, GROUP, Output, PASSWD};
-use crate::needs_containers;
 
 fn as_user(user: &str) -> Container {
     Container::root().env("CAPSHIM_USER", user)
@@ -14,7 +13,6 @@ fn becomes(container: Container, uid: u32, gid: u32, groups: &str) {
 
 #[test]
 fn names_and_numbers_mix() {
-    needs_containers!();
     for (user, uid, gid, groups) in [
         ("app", 1000, 1000, "29, 1000, 1001"),
         ("1000", 1000, 1000, "29, 1000, 1001"),
@@ -39,7 +37,6 @@ fn names_and_numbers_mix() {
 
 #[test]
 fn ids_out_of_range_and_odd_spellings_are_refused() {
-    needs_containers!();
     // Each is there as a name too: a number must never be looked up as one.
     let names = ["4294967295", "4294967296", "18446744073709551616", "-1", "+5", "007", "00", " 5", "1000 "];
     let lines: String = names.iter().map(|name| format!("{name}:x:1000:1000::/:/bin/sh\n")).collect();
@@ -62,7 +59,6 @@ fn ids_out_of_range_and_odd_spellings_are_refused() {
 
 #[test]
 fn the_refusal_of_an_id_names_it_and_the_range() {
-    needs_containers!();
     as_user("4294967296").shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_USER='4294967296' has the id '4294967296', which is not in 0..4294967294 or has a leading zero\n\
@@ -77,7 +73,6 @@ fn the_refusal_of_an_id_names_it_and_the_range() {
 
 #[test]
 fn names_that_are_not_there_are_refused() {
-    needs_containers!();
     for (user, shown) in
         [("nosuch", "nosuch"), ("0x10", "0x10"), ("٣", "\\xd9\\xa3"), ("ROOT", "ROOT"), ("bad", "bad")]
     {
@@ -99,7 +94,6 @@ fn names_that_are_not_there_are_refused() {
 
 #[test]
 fn a_name_of_digits_is_never_found() {
-    needs_containers!();
     let passwd = "1234:x:4321:4321::/four:/bin/sh\nfour:x:1234:1235::/one:/bin/sh\n";
     becomes(as_user("1234").file("/etc/passwd", passwd), 1234, 1235, "1235");
     becomes(as_user("4321").file("/etc/passwd", passwd), 4321, 4321, "4321");
@@ -107,7 +101,6 @@ fn a_name_of_digits_is_never_found() {
 
 #[test]
 fn another_name_for_uid_0_is_refused() {
-    needs_containers!();
     let passwd = format!("{PASSWD}toor:x:0:0::/:/bin/sh\n");
     as_user("toor").file("/etc/passwd", &passwd).shim(&["/state"]).refuses(
         78,
@@ -123,7 +116,6 @@ fn another_name_for_uid_0_is_refused() {
 
 #[test]
 fn empty_parts_are_refused() {
-    needs_containers!();
     let hint = "capshim: hint: write user, uid, user:group or uid:gid; a template or variable may have come out empty\n";
     for (user, part) in [("app:", "group"), (":1000", "user"), (":", "user"), ("1000:", "group")] {
         let said = format!("capshim: CAPSHIM_USER='{user}' has an empty {part}\n{hint}");
@@ -142,7 +134,6 @@ fn empty_parts_are_refused() {
 
 #[test]
 fn numbers_need_no_files() {
-    needs_containers!();
     let bare = |user: &str| as_user(user).without("/etc/passwd").without("/etc/group");
     becomes(bare("1000:1000"), 1000, 1000, "1000");
     bare("app").shim(&["/state"]).refuses_saying(78, "names the user 'app', which is not in /etc/passwd");
@@ -153,7 +144,6 @@ fn numbers_need_no_files() {
 
 #[test]
 fn a_bare_uid_without_an_entry_takes_the_runtimes_gid_unless_that_is_roots() {
-    needs_containers!();
     as_user("4242").shim(&["/state"]).refuses(
         78,
         "capshim: CAPSHIM_USER='4242' has no entry in /etc/passwd and no group\n\
@@ -172,7 +162,6 @@ fn a_bare_uid_without_an_entry_takes_the_runtimes_gid_unless_that_is_roots() {
 
 #[test]
 fn lines_that_are_no_entries_are_passed_over() {
-    needs_containers!();
     let passwd = "\n:::\nbad:x:abc:5::/evil:\nbad:x:-1:5::/evil:\nbad:x:4294967295:5::/evil:\n+bad:x:6:6::/:\n#bad:x:6:6::/:\n\
         bad:x:007:5::/evil:\nbad:x: 5:5::/evil:\nbad:x:5\nbad\nbad:x:5:x::/evil:\nbad:x:77:78::/good:\n";
     let output = as_user("bad").file("/etc/passwd", passwd).without_env("HOME").shim(&[
@@ -190,7 +179,6 @@ fn lines_that_are_no_entries_are_passed_over() {
 
 #[test]
 fn a_large_passwd_is_read_to_its_last_line() {
-    needs_containers!();
     let users: String =
         (10_000..110_000).map(|id| format!("user{id}:x:{id}:{id}::/home/user{id}:/bin/sh\n")).collect();
     becomes(as_user("user109999").file("/etc/passwd", &users), 109_999, 109_999, "109999");
@@ -208,7 +196,6 @@ fn replaced(container: Container, file: &str, by: &str) -> Output {
 
 #[test]
 fn a_file_without_end_is_given_up_and_named() {
-    needs_containers!();
     let too_long = "has a line of more than 1048576 bytes";
     for (by, why) in [
         ("ln -s /dev/zero", "is no regular file"),
@@ -238,7 +225,6 @@ fn a_file_without_end_is_given_up_and_named() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_not_taken_for_a_missing_one() {
-    needs_containers!();
     let script = "rm /etc/passwd && mkdir /etc/passwd && exec /capshim /state";
     let folder = as_user("app").run(&["/bin/sh", "-c", script]);
     folder.refuses(
@@ -252,7 +238,6 @@ fn a_file_that_cannot_be_read_is_not_taken_for_a_missing_one() {
 
 #[test]
 fn a_file_that_cannot_be_read_is_a_warning_where_nothing_of_it_is_needed() {
-    needs_containers!();
     let loops = ("ln -s passwd", "open(/etc/passwd): ELOOP: Too many symbolic links encountered");
     let folder = ("mkdir", "read(/etc/passwd): EISDIR: Is a directory");
     for (by, cause) in [loops, folder] {
@@ -283,7 +268,6 @@ fn a_file_that_cannot_be_read_is_a_warning_where_nothing_of_it_is_needed() {
 
 #[test]
 fn a_user_that_this_image_does_not_have_is_a_warning_where_another_one_stands() {
-    needs_containers!();
     for user in ["nosuch", "app:nosuch", "nosuch:1000"] {
         let output = Container::user(1000, 1000).env("CAPSHIM_USER", user).shim(&["/state"]);
         output.holds(1000, 1000, "none", "none");
@@ -298,7 +282,6 @@ fn a_user_that_this_image_does_not_have_is_a_warning_where_another_one_stands() 
 
 #[test]
 fn the_gid_is_always_among_the_groups_so_that_denying_permissions_hold() {
-    needs_containers!();
     // Mode 0604: everyone but the group may read. Without the gid in the list, the first
     // program that changes its gid would read it.
     for policy in ["auto", "keep", "none", "3000"] {
@@ -315,14 +298,12 @@ fn the_gid_is_always_among_the_groups_so_that_denying_permissions_hold() {
 
 #[test]
 fn the_groups_of_an_entry_are_found_by_name_and_not_by_number() {
-    needs_containers!();
     let group = format!("{GROUP}odd:x:5000:1000\n");
     becomes(as_user("app").file("/etc/group", group), 1000, 1000, "29, 1000, 1001");
 }
 
 #[test]
 fn roots_gid_from_passwd_is_not_taken_for_the_runtimes_choice() {
-    needs_containers!();
     let passwd = "root:x:0:6::/root:/bin/sh\n";
     let start = Container::user(0, 6).capabilities(&["SETGID", "SETUID"]).file("/etc/passwd", passwd);
     start
@@ -333,7 +314,6 @@ fn roots_gid_from_passwd_is_not_taken_for_the_runtimes_choice() {
 
 #[test]
 fn a_non_root_start_does_not_need_to_read_etc_group() {
-    needs_containers!();
     let start = Container::user(1000, 1000).env("CAPSHIM_USER", "1000:1000").owned("/etc/group", 0, 0, 0o600);
     start.shim(&["/state"]).is_exactly(1000, 1000, "none", "none");
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::harness::container::{Container, find};
-use crate::needs_containers;
 
 fn lock() -> Container {
     let granted = ["IPC_LOCK", "SETGID", "SETUID"];
@@ -13,7 +12,6 @@ fn lock() -> Container {
 
 #[test]
 fn an_image_from_scratch_will_do() {
-    needs_containers!();
     // Not even /proc; and runc itself needs that, so it goes once the container runs.
     let files = ["/etc/passwd", "/etc/group", "/bin/sh", "/bin/busybox"];
     for (init, command) in [("0", "/state"), ("1", "/state"), ("0", "/nosuch"), ("1", "/nosuch")] {
@@ -38,14 +36,12 @@ fn an_image_from_scratch_will_do() {
 
 #[test]
 fn a_read_only_root_filesystem_will_do() {
-    needs_containers!();
     let output = lock().read_only().shim(&["/bin/sh", "-c", "/state && ! (echo >/file) 2>/dev/null"]);
     output.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
 }
 
 #[test]
 fn a_glibc_program_holds_the_capability() {
-    needs_containers!();
     let capsh = find("capsh").expect("capsh, beside setcap");
     let output = lock().import_program(&capsh).shim(&[
         capsh.to_str().expect("a path"),
@@ -59,7 +55,6 @@ fn a_glibc_program_holds_the_capability() {
 
 #[test]
 fn a_musl_program_holds_the_capability() {
-    needs_containers!();
     let folder = tempfile::tempdir().expect("a folder");
     let (source, program) = (folder.path().join("lock.c"), folder.path().join("lock"));
     let text = "#include <stdlib.h>\n#include <sys/mman.h>\nint main(void) { return mlock(malloc(64 << 20), 64 << 20) != 0; }\n";

@@ -1,7 +1,6 @@
 //! What the application inherits besides credentials: as if it had been started directly.
 
 use crate::harness::container::{Container, find};
-use crate::needs_containers;
 
 fn app() -> Container {
     Container::root().env("CAPSHIM_USER", "app")
@@ -14,7 +13,6 @@ fn both(before: &[&str], command: &[&str]) -> [String; 2] {
 
 #[test]
 fn signal_mask_and_dispositions_are_as_for_a_direct_start() {
-    needs_containers!();
     let show = ["/bin/busybox", "grep", "-E", "^Sig(Blk|Ign|Cgt)", "/proc/self/status"];
     for (launch, blocked, ignored) in [
         (&["/launch", "--"][..], 0, 0),
@@ -34,14 +32,12 @@ fn signal_mask_and_dispositions_are_as_for_a_direct_start() {
 
 #[test]
 fn inherited_descriptors_stay_and_none_is_added() {
-    needs_containers!();
     let output = app().run(&["/bin/sh", "-c", "exec 7</etc/group && exec /capshim /state process"]);
     assert_eq!(output.state()["descriptors"], "/etc/group, pipe, pipe, pipe", "{}", output.stderr);
 }
 
 #[test]
 fn closed_descriptors_stay_closed() {
-    needs_containers!();
     let output = app().run(&[
         "/launch",
         "--close",
@@ -63,7 +59,6 @@ fn closed_descriptors_stay_closed() {
 
 #[test]
 fn working_directory_umask_and_limits_are_as_for_a_direct_start() {
-    needs_containers!();
     let command = ["/bin/sh", "-c", "cd /home/app; umask 027; ulimit -n 77; exec \"$@\"", "sh"];
     let [direct, through] = both(&command, &["/bin/sh", "-c", "pwd; umask; ulimit -n; ulimit -l"]);
     assert_eq!(through, "/home/app\n0027\n77\n8192\n");
@@ -74,7 +69,6 @@ fn working_directory_umask_and_limits_are_as_for_a_direct_start() {
 
 #[test]
 fn the_exit_code_and_a_fatal_signal_come_through() {
-    needs_containers!();
     assert_eq!(app().shim(&["/bin/sh", "-c", "exit 3"]).code, 3);
     assert_eq!(app().shim(&["/bin/sh", "-c", "exit 78"]).stderr, "");
     // PID 1 cannot kill itself with a signal that it does not handle; its child can.
@@ -83,7 +77,6 @@ fn the_exit_code_and_a_fatal_signal_come_through() {
 
 #[test]
 fn libc_opens_closed_streams_in_a_start_by_file_capabilities() {
-    needs_containers!();
     // As in every program that gains privileges by exec, before its main.
     let start =
         Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
@@ -95,7 +88,6 @@ fn libc_opens_closed_streams_in_a_start_by_file_capabilities() {
 
 #[test]
 fn the_session_keyring_stays_the_one_that_root_had() {
-    needs_containers!();
     let command = ["/launch", "--session-key", "capshim", "--", "/capshim", "/state", "session"];
     for init in ["0", "1"] {
         let key = |start: Container| {
@@ -110,7 +102,6 @@ fn the_session_keyring_stays_the_one_that_root_had() {
 
 #[test]
 fn a_signal_for_the_parents_death_stays_where_neither_the_user_changes_nor_a_parent_stays() {
-    needs_containers!();
     let signal = |start: Container, command: &[&str]| {
         let command =
             [&["/launch", "--death-signal", "SIGUSR1", "--"], command, &["/state", "session"]].concat();

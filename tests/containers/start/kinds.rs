@@ -2,7 +2,6 @@
 //! application then holds.
 
 use crate::harness::container::{Container, ROOTS_GROUPS};
-use crate::needs_containers;
 
 /// The README's example.
 fn lock() -> Container {
@@ -20,7 +19,6 @@ fn file_start(file: &str, granted: &[&str]) -> Container {
 
 #[test]
 fn a_root_start_ends_as_the_user_with_exactly_the_capability() {
-    needs_containers!();
     let groups = [&ROOTS_GROUPS[..], &[2000, 3000]].concat();
     let output = lock().groups(&groups).shim(&["/state", "credentials", "process", "environment"]);
     output.is_exactly(1000, 1000, "29, 1000, 1001, 2000, 3000", "IPC_LOCK");
@@ -33,7 +31,6 @@ fn a_root_start_ends_as_the_user_with_exactly_the_capability() {
 
 #[test]
 fn locking_memory_works_with_the_shim_and_fails_without() {
-    needs_containers!();
     let with = lock().shim(&["/lock_memory"]);
     assert_eq!((with.code, with.stdout.as_str()), (0, "mlock of 64 MiB: locked\n"));
     let without = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).run(&["/lock_memory"]);
@@ -42,7 +39,6 @@ fn locking_memory_works_with_the_shim_and_fails_without() {
 
 #[test]
 fn a_low_port_is_bound_with_the_shim_and_refused_without() {
-    needs_containers!();
     let granted = ["NET_BIND_SERVICE", "SETGID", "SETUID"];
     let with = Container::root()
         .capabilities(&granted)
@@ -55,7 +51,6 @@ fn a_low_port_is_bound_with_the_shim_and_refused_without() {
 
 #[test]
 fn what_an_outer_process_left_inheritable_is_not_passed_on() {
-    needs_containers!();
     let many = ["IPC_LOCK", "SETGID", "SETUID", "NET_RAW", "CHOWN", "KILL"];
     let start = Container::root().capabilities(&many).set("inheritable", &many).set("ambient", &many);
     let output = start.env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock").shim(&["/state"]);
@@ -64,7 +59,6 @@ fn what_an_outer_process_left_inheritable_is_not_passed_on() {
 
 #[test]
 fn the_bounding_set_becomes_the_request_where_setpcap_is_granted() {
-    needs_containers!();
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP", "NET_RAW", "CHECKPOINT_RESTORE"];
     let output = lock().capabilities(&granted).shim(&["/state"]);
     output.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
@@ -76,13 +70,11 @@ fn the_bounding_set_becomes_the_request_where_setpcap_is_granted() {
 
 #[test]
 fn no_new_privs_set_by_the_runtime_hinders_nothing() {
-    needs_containers!();
     lock().no_new_privs().shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
 }
 
 #[test]
 fn a_non_root_start_raises_what_the_shims_own_file_carries() {
-    needs_containers!();
     for container in [
         file_start("cap_ipc_lock=p", &["IPC_LOCK"]),
         file_start("cap_ipc_lock=p", &["IPC_LOCK"]).no_new_privs(),
@@ -97,7 +89,6 @@ fn a_non_root_start_raises_what_the_shims_own_file_carries() {
 
 #[test]
 fn a_non_root_start_drops_what_the_file_carries_beyond_the_request() {
-    needs_containers!();
     let both = ["IPC_LOCK", "NET_RAW"];
     let output = file_start("cap_ipc_lock,cap_net_raw=p", &both).shim(&["/state"]);
     output.is_exactly(1000, 1000, "none", "IPC_LOCK");
@@ -106,7 +97,6 @@ fn a_non_root_start_drops_what_the_file_carries_beyond_the_request() {
 
 #[test]
 fn a_non_root_start_raises_what_the_runtime_made_ambient() {
-    needs_containers!();
     let both = ["IPC_LOCK", "NET_RAW"];
     let start =
         || Container::user(1000, 1000).capabilities(&both).set("inheritable", &both).set("ambient", &both);
@@ -125,7 +115,6 @@ fn a_non_root_start_raises_what_the_runtime_made_ambient() {
 
 #[test]
 fn a_non_root_start_with_nothing_to_do_still_ends_exact() {
-    needs_containers!();
     let output = Container::user(1000, 1000).groups(&[2000]).env("CAPSHIM_CAPS", "none").shim(&["/state"]);
     output.is_exactly(1000, 1000, "2000", "none");
     let output = Container::user(1000, 1000).env("CAPSHIM_USER", "app").shim(&["/state"]);
@@ -134,7 +123,6 @@ fn a_non_root_start_with_nothing_to_do_still_ends_exact() {
 
 #[test]
 fn the_runtimes_user_stands_in_a_non_root_start_and_a_baked_in_one_is_warned_about() {
-    needs_containers!();
     // An arbitrary uid as OpenShift gives it: gid 0, no entry in /etc/passwd.
     let openshift = Container::user(1_000_680_000, 0).groups(&[1_000_680_000]).env("CAPSHIM_USER", "app");
     let output = openshift.shim(&["/state", "credentials", "environment"]);
@@ -155,7 +143,6 @@ fn the_runtimes_user_stands_in_a_non_root_start_and_a_baked_in_one_is_warned_abo
 
 #[test]
 fn staying_root_on_purpose_narrows_root_to_the_request() {
-    needs_containers!();
     for user in ["root", "0", "0:0", "root:root"] {
         let start = Container::root()
             .capabilities(&["IPC_LOCK", "NET_RAW", "SETUID"])
@@ -170,7 +157,6 @@ fn staying_root_on_purpose_narrows_root_to_the_request() {
 
 #[test]
 fn staying_root_may_change_the_group_where_setgid_is_granted() {
-    needs_containers!();
     let output =
         Container::root().env("CAPSHIM_USER", "0:1000").env("CAPSHIM_GROUPS", "none").shim(&["/state"]);
     output.is_exactly(0, 1000, "1000", "none");
@@ -181,7 +167,6 @@ fn staying_root_may_change_the_group_where_setgid_is_granted() {
 
 #[test]
 fn root_without_no_new_privs_needs_a_bounding_set_that_equals_the_request() {
-    needs_containers!();
     let root = |granted: &[&str]| {
         Container::root()
             .capabilities(granted)
@@ -207,7 +192,6 @@ fn root_without_no_new_privs_needs_a_bounding_set_that_equals_the_request() {
 
 #[test]
 fn root_without_a_user_is_refused() {
-    needs_containers!();
     Container::root().env("CAPSHIM_CAPS", "none").shim(&["/state"]).refuses(
         78,
         "capshim: started as root and CAPSHIM_USER is not set\n\
@@ -218,7 +202,6 @@ fn root_without_a_user_is_refused() {
 
 #[test]
 fn a_set_user_id_or_set_group_id_installation_is_refused() {
-    needs_containers!();
     for (mode, ids) in [
         (0o4755, "real uid 1000 gid 1000, effective uid 0 gid 1000"),
         (0o2755, "real uid 1000 gid 1000, effective uid 1000 gid 0"),
@@ -236,7 +219,6 @@ fn a_set_user_id_or_set_group_id_installation_is_refused() {
 
 #[test]
 fn no_new_privs_off_is_refused_where_the_shims_file_carries_more() {
-    needs_containers!();
     let both = ["IPC_LOCK", "NET_RAW"];
     let start = || file_start("cap_ipc_lock,cap_net_raw=p", &both).env("CAPSHIM_NO_NEW_PRIVS", "0");
     start().shim(&["/state"]).refuses(
@@ -250,7 +232,6 @@ fn no_new_privs_off_is_refused_where_the_shims_file_carries_more() {
 
 #[test]
 fn no_new_privs_off_is_refused_where_the_runtime_has_set_it() {
-    needs_containers!();
     lock().no_new_privs().env("CAPSHIM_NO_NEW_PRIVS", "0").shim(&["/state"]).refuses(
         77,
         "capshim: CAPSHIM_NO_NEW_PRIVS='0' cannot be had: the runtime has set no_new_privs for this container\n\
@@ -261,7 +242,6 @@ fn no_new_privs_off_is_refused_where_the_runtime_has_set_it() {
 
 #[test]
 fn a_setuid_root_program_gives_nothing_back_by_default() {
-    needs_containers!();
     let start = || lock().mode("/state", 0o4755);
     start().shim(&["/bin/sh", "-c", "/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
     start().shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
@@ -269,7 +249,6 @@ fn a_setuid_root_program_gives_nothing_back_by_default() {
 
 #[test]
 fn without_no_new_privs_a_setuid_root_program_has_the_bounding_set() {
-    needs_containers!();
     let start = || lock().mode("/state", 0o4755).env("CAPSHIM_NO_NEW_PRIVS", "0");
     let narrow = start().shim(&["/bin/sh", "-c", "/state"]);
     assert_eq!(
@@ -283,7 +262,6 @@ fn without_no_new_privs_a_setuid_root_program_has_the_bounding_set() {
 
 #[test]
 fn a_gosu_style_script_prepares_as_root_and_ends_as_the_user() {
-    needs_containers!();
     let script = include_str!("../../../examples/entrypoint.sh");
     let granted = ["CHOWN", "IPC_LOCK", "SETGID", "SETUID"];
     let start = lock()
@@ -297,7 +275,6 @@ fn a_gosu_style_script_prepares_as_root_and_ends_as_the_user() {
 
 #[test]
 fn a_second_capshim_inside_finds_no_settings_and_says_so() {
-    needs_containers!();
     lock().run(&["/capshim", "/capshim", "/state"]).refuses(
         78,
         "capshim: neither CAPSHIM_USER nor CAPSHIM_CAPS is set\n\
@@ -308,7 +285,6 @@ fn a_second_capshim_inside_finds_no_settings_and_says_so() {
 
 #[test]
 fn no_new_privs_off_is_refused_in_a_root_start_too_where_the_shims_file_carries_more() {
-    needs_containers!();
     let start = |caps: &str| {
         let start =
             lock().without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", caps).env("CAPSHIM_NO_NEW_PRIVS", "0");
@@ -326,7 +302,6 @@ fn no_new_privs_off_is_refused_in_a_root_start_too_where_the_shims_file_carries_
 
 #[test]
 fn a_gid_alone_that_differs_from_the_baked_in_user_is_warned_about() {
-    needs_containers!();
     let output = Container::user(1000, 0).env("CAPSHIM_USER", "app").shim(&["/state"]);
     output.holds(1000, 0, "none", "none");
     assert_eq!(

@@ -5,7 +5,6 @@ use crate::harness::container::Container;
 use crate::harness::live::{Live, children, eventually, kill, status};
 use crate::init::parent::lock;
 use crate::init::signals::{next, queue};
-use crate::needs_containers;
 
 /// A start with something to say.
 fn talkative(init: &str) -> Container {
@@ -26,7 +25,6 @@ const FULL: [&str; 2] = ["--full-pipe 2", "--full-socket 2"];
 
 #[test]
 fn a_refusal_that_nobody_hears_keeps_its_code() {
-    needs_containers!();
     for deaf in BROKEN.into_iter().chain(FULL) {
         for init in ["0", "1"] {
             let unknown = talkative(init).without_env("CAPSHIM_USER").env("CAPSHIM_USER", "unknown");
@@ -43,7 +41,6 @@ fn a_refusal_that_nobody_hears_keeps_its_code() {
 
 #[test]
 fn a_note_that_nobody_hears_leaves_the_applications_signals_as_they_were() {
-    needs_containers!();
     let show = "/bin/busybox grep -E '^(SigPnd|ShdPnd|SigBlk|SigIgn|SigCgt)' /proc/self/status";
     assert!(talkative("0").run(&["/capshim", "/state"]).stderr.starts_with("capshim: info: "));
     let pipe = [
@@ -71,7 +68,6 @@ fn a_note_that_nobody_hears_leaves_the_applications_signals_as_they_were() {
 
 #[test]
 fn a_note_that_nobody_reads_does_not_hold_up_a_start() {
-    needs_containers!();
     for full in FULL {
         for init in ["0", "1"] {
             let said = launched(talkative(init), full, "/capshim /bin/busybox echo up");
@@ -82,7 +78,6 @@ fn a_note_that_nobody_reads_does_not_hold_up_a_start() {
 
 #[test]
 fn a_note_beyond_the_limit_on_the_size_of_files_is_no_end() {
-    needs_containers!();
     for init in ["0", "1"] {
         let script = "ulimit -f 0; exec 2>/tmp/log; /capshim /bin/busybox echo up; echo ended $?";
         let output = talkative(init).run(&["/bin/sh", "-c", script]);
@@ -92,7 +87,6 @@ fn a_note_beyond_the_limit_on_the_size_of_files_is_no_end() {
 
 #[test]
 fn an_application_does_not_start_with_the_signals_of_a_note_blocked() {
-    needs_containers!();
     let noted = || {
         talkative("0").without_env("CAPSHIM_LOG").without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", "net_raw?")
     };
@@ -120,7 +114,6 @@ fn an_application_does_not_start_with_the_signals_of_a_note_blocked() {
 
 #[test]
 fn a_broken_pipe_of_the_parents_is_no_signal_for_the_application() {
-    needs_containers!();
     // A full queue is what the parent has to say something of.
     let limited = ["--broken-pipe", "2", "--", "/capshim", "/bin/sh", "-c", "ulimit -i 0; exec /listen"];
     let mut live = lock().live(&[&["/launch"], &limited[..]].concat());
@@ -151,7 +144,6 @@ fn ends_with_the_application(live: Live) {
 
 #[test]
 fn the_parent_ends_though_standard_error_is_full() {
-    needs_containers!();
     // Another process has the other side, and does not read it. runc's own is not full.
     let script = format!("/bin/busybox sleep 1000 & exec {}", DESERTER.join(" "));
     let mut live = deserter().live(&["/launch", "--full-pipe", "2", "--", "/bin/sh", "-c", &script]);
@@ -161,7 +153,6 @@ fn the_parent_ends_though_standard_error_is_full() {
 
 #[test]
 fn the_parent_ends_though_the_terminal_is_stopped() {
-    needs_containers!();
     let mut live = deserter().live_on_terminal(&DESERTER);
     live.until(", which has the terminal\n");
     // Ctrl-S, which takes its way through runc.

@@ -1,7 +1,6 @@
 //! User namespaces: ids that are not mapped, groups that are not mapped, setgroups denied.
 
 use crate::harness::container::Container;
-use crate::needs_containers;
 
 const MAP: &str = "lists; or map it: Kubernetes: hostUsers: true; Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)";
 
@@ -17,14 +16,12 @@ fn outside(user: &str) -> Container {
 
 #[test]
 fn a_root_start_in_a_user_namespace_is_like_any_other() {
-    needs_containers!();
     let output = inside("app").groups(&[0, 6, 2000]).user_namespace(100_000, 65_536).shim(&["/state"]);
     output.is_exactly(1000, 1000, "29, 1000, 1001, 2000", "IPC_LOCK");
 }
 
 #[test]
 fn an_id_that_is_not_mapped_is_named() {
-    needs_containers!();
     inside("1000:5").user_namespace(100_000, 1000).shim(&["/state"]).refuses(
         77,
         &format!(
@@ -43,7 +40,6 @@ fn an_id_that_is_not_mapped_is_named() {
 
 #[test]
 fn an_inherited_group_that_is_not_mapped_is_left_out_and_never_kept() {
-    needs_containers!();
     let launch = ["/launch", "--groups", "2000,4242", "--user-namespace", "0 0 1,1000 1000 1,2000 2000 1"];
     let start = |policy: &str| outside("1000:1000").env("CAPSHIM_GROUPS", policy);
     let seen = start("auto").run(&[&launch[..], &["--", "/state"]].concat());
@@ -65,7 +61,6 @@ fn an_inherited_group_that_is_not_mapped_is_left_out_and_never_kept() {
 
 #[test]
 fn a_namespace_that_denies_setgroups_is_told_apart_from_a_missing_capability() {
-    needs_containers!();
     let launch =
         ["/launch", "--user-namespace-without-setgroups", "0 0 1,1000 1000 1", "--", "/capshim", "/state"];
     outside("1000:1000").run(&launch).refuses(
@@ -90,7 +85,6 @@ fn a_namespace_that_denies_setgroups_is_told_apart_from_a_missing_capability() {
 
 #[test]
 fn staying_root_and_a_non_root_start_work_inside_too() {
-    needs_containers!();
     inside("root").user_namespace(100_000, 65_536).shim(&["/state"]).is_exactly(0, 0, "none", "IPC_LOCK");
     let start = Container::user(1000, 1000)
         .capabilities(&["IPC_LOCK"])
@@ -103,7 +97,6 @@ fn staying_root_and_a_non_root_start_work_inside_too() {
 
 #[test]
 fn a_group_that_only_reads_as_65534_is_replaced_by_the_one_asked_for() {
-    needs_containers!();
     // 4242 is not mapped and reads as 65534, which is another group.
     let launch = [
         "/launch",
@@ -130,7 +123,6 @@ fn a_group_that_only_reads_as_65534_is_replaced_by_the_one_asked_for() {
 
 #[test]
 fn what_reads_as_65534_is_never_kept_for_another_group() {
-    needs_containers!();
     // 4242 is not mapped and 65534 is: both read the same, and what is written back is the mapped one.
     let maps = "0 0 1,1000 1000 1,65534 65534 1";
     for policy in ["auto", "keep"] {
@@ -149,7 +141,6 @@ fn what_reads_as_65534_is_never_kept_for_another_group() {
 
 #[test]
 fn a_check_says_why_a_group_that_is_not_mapped_is_left_out() {
-    needs_containers!();
     let maps = ["--user-namespace", "0 0 1,1000 1000 1", "--", "/capshim", "--check", "/state"];
     let launch = [&["/launch", "--groups", "4242"], &maps[..]].concat();
     let report = outside("1000:1000").run(&launch);

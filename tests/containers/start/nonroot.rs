@@ -6,7 +6,6 @@ use std::process::Command;
 use crate::harness::container::{Container, Output, cannot_execute};
 use crate::harness::volume::Volume;
 use crate::install::copy::{INSTALL, SAID, init};
-use crate::needs_containers;
 
 const RUN: [&str; 2] = ["/shim/capshim", "/state"];
 
@@ -40,7 +39,6 @@ fn checked(container: impl Fn() -> Container, command: &[&str]) -> Output {
 
 #[test]
 fn an_image_that_nobody_rebuilt_gets_exactly_the_capability() {
-    needs_containers!();
     for volume in [Volume::on_disk(), Volume::in_memory("size=1m")] {
         let volume = installed(volume);
         let start = || app(&volume).groups(&[2000]);
@@ -60,7 +58,6 @@ fn an_image_that_nobody_rebuilt_gets_exactly_the_capability() {
 
 #[test]
 fn in_a_user_namespace_the_copy_counts_for_its_own_and_for_no_other() {
-    needs_containers!();
     for volume in [Volume::on_disk(), Volume::in_memory("size=1m")] {
         let install = init(&volume).no_new_privs().runtime_default().user_namespace(100_000, 65_536);
         install.run(&INSTALL).installed(SAID);
@@ -82,7 +79,6 @@ fn in_a_user_namespace_the_copy_counts_for_its_own_and_for_no_other() {
 
 #[test]
 fn in_a_user_namespace_with_id_mapped_volumes_it_is_the_same() {
-    needs_containers!();
     // As in a pod with hostUsers: false.
     let volume = Volume::id_mapped(100_000);
     let install = init(&volume).no_new_privs().runtime_default().user_namespace(100_000, 65_536);
@@ -94,7 +90,6 @@ fn in_a_user_namespace_with_id_mapped_volumes_it_is_the_same() {
 
 #[test]
 fn behind_a_shell_it_works_without_no_new_privs_alone() {
-    needs_containers!();
     let volume = installed(Volume::on_disk());
     let script = ["/bin/sh", "-c", "exec /shim/capshim /state"];
     app(&volume).run(&script).refuses(
@@ -115,7 +110,6 @@ fn behind_a_shell_it_works_without_no_new_privs_alone() {
 
 #[test]
 fn a_missing_grant_is_named_by_the_shim_and_is_no_bare_eperm_of_the_runtime() {
-    needs_containers!();
     let volume = installed(Volume::on_disk());
     let hint = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for an \
                 unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
@@ -139,7 +133,6 @@ fn a_missing_grant_is_named_by_the_shim_and_is_no_bare_eperm_of_the_runtime() {
 
 #[test]
 fn a_volume_that_is_mounted_nosuid_is_named() {
-    needs_containers!();
     let volume = installed(Volume::on_disk());
     let start = || {
         let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
@@ -155,7 +148,6 @@ fn a_volume_that_is_mounted_nosuid_is_named() {
 
 #[test]
 fn a_copy_that_lost_its_attribute_is_named() {
-    needs_containers!();
     let start = |volume: &Volume, script: &str| {
         let root = Container::user(0, 0).capabilities(&["CHOWN", "FOWNER", "FSETID", "DAC_OVERRIDE"]);
         let output = root.volume(volume.folder(), "/shim", &[]).run(&["/bin/sh", "-c", script]);
@@ -185,7 +177,6 @@ fn a_copy_that_lost_its_attribute_is_named() {
 
 #[test]
 fn a_copy_for_another_architecture_is_named_by_the_runtime() {
-    needs_containers!();
     let volume = installed(Volume::on_disk());
     // e_machine, elf(5): x86_64 is 62 and aarch64 is 183.
     let mut program = volume.content("capshim");
@@ -200,7 +191,6 @@ fn a_copy_for_another_architecture_is_named_by_the_runtime() {
 
 #[test]
 fn any_user_who_may_execute_the_copy_may_have_its_capabilities() {
-    needs_containers!();
     let start = |volume: &Volume, uid: u32| restricted(volume, uid).capabilities(&["IPC_LOCK"]).run(&RUN);
     let volume = installed(Volume::on_disk());
     start(&volume, 2000).is_exactly(2000, 2000, "none", "IPC_LOCK");
@@ -221,7 +211,6 @@ fn any_user_who_may_execute_the_copy_may_have_its_capabilities() {
 
 #[test]
 fn an_application_with_a_wrong_effective_file_runs_as_a_copy() {
-    needs_containers!();
     let volume = installed(Volume::on_disk());
     let image = || app(&volume).copy("/state", "/app").file_caps("/app", "cap_net_raw=ep");
     checked(image, &["/shim/capshim", "/app"]).refuses(

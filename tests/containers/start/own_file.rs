@@ -4,7 +4,6 @@
 use std::os::unix::fs::symlink;
 
 use crate::harness::container::{Container, Output};
-use crate::needs_containers;
 
 /// The kernel executes `/capshim /state /script`.
 const SCRIPT: &str = "#!/capshim /state\n";
@@ -67,7 +66,6 @@ fn each_way(start: fn() -> Container, check: impl Fn(&Output, &str)) {
 
 #[test]
 fn what_its_file_carries_counts_however_it_was_started() {
-    needs_containers!();
     each_way(start, |output, path| {
         output.refuses(
             78,
@@ -81,7 +79,6 @@ fn what_its_file_carries_counts_however_it_was_started() {
 
 #[test]
 fn a_file_that_carries_nothing_is_no_reason_to_refuse_however_it_was_started() {
-    needs_containers!();
     // What the script carries is nothing that anybody could gain.
     let plain = || {
         let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_ADMIN"];
@@ -95,7 +92,6 @@ fn a_file_that_carries_nothing_is_no_reason_to_refuse_however_it_was_started() {
 
 #[test]
 fn hints_and_reports_name_the_shim_and_not_the_script() {
-    needs_containers!();
     let user = || {
         let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
         start.script("/script", SCRIPT).script("/report", "#!/capshim --check\n")
@@ -132,7 +128,6 @@ fn cannot_tell(output: &Output, path: &str, why: &str) {
 
 #[test]
 fn a_file_that_nobody_can_look_at_may_carry_anything() {
-    needs_containers!();
     let filtered = || start().deny("getxattr", libc::EPERM);
     cannot_tell(
         &filtered().run(&["/capshim", "/state"]),
@@ -164,7 +159,6 @@ fn a_file_that_nobody_can_look_at_may_carry_anything() {
 
 #[test]
 fn a_file_that_is_gone_is_known_by_proc() {
-    needs_containers!();
     let granted = ["DAC_OVERRIDE", "IPC_LOCK", "NET_RAW", "SETGID", "SETUID"];
     let gone = start().capabilities(&granted).run(&["/launch", "--deleted", "--", "/capshim", "/state"]);
     gone.refuses_saying(78, "and take NET_RAW from its file capabilities");
@@ -172,7 +166,6 @@ fn a_file_that_is_gone_is_known_by_proc() {
 
 #[test]
 fn where_the_node_puts_an_interpreter_in_front_either_file_may_be_what_counts() {
-    needs_containers!();
     // With the flag C the kernel takes the capabilities of the file that is interpreted, as where
     // an emulator runs a shim for another architecture. Linux 6.7 has such rules per namespace.
     let carrier = |path: &str| {
@@ -189,7 +182,6 @@ fn where_the_node_puts_an_interpreter_in_front_either_file_may_be_what_counts() 
 
 #[test]
 fn a_folder_that_only_looks_like_proc_is_not_asked() {
-    needs_containers!();
     let fake = || {
         let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_CHROOT"];
         let image = asked(Container::root().capabilities(&granted)).folder("/fake/proc/self");

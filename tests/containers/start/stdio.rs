@@ -4,7 +4,6 @@ use std::io::Write;
 
 use crate::harness::container::{Container, Output};
 use crate::harness::strace::{Fault, calls_of_capshim};
-use crate::needs_containers;
 
 /// No CHOWN, no FOWNER.
 fn app() -> Container {
@@ -16,7 +15,6 @@ const LOOK: &str = "for fd in 0 1 2; do stat -L -c '%a %u %g' /proc/self/fd/$fd;
 
 #[test]
 fn pipes_can_be_opened_again_in_the_mode_that_each_has() {
-    needs_containers!();
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"from stdin\n").unwrap();
     drop(writer);
@@ -30,7 +28,6 @@ fn pipes_can_be_opened_again_in_the_mode_that_each_has() {
 
 #[test]
 fn without_the_shims_help_a_changed_user_cannot_open_its_stdout() {
-    needs_containers!();
     // The user changed as other tools change it.
     let output = app().run(&["/launch", "--user", "1000", "--", "/bin/sh", "-c", "echo out > /dev/stdout"]);
     assert_eq!(
@@ -41,7 +38,6 @@ fn without_the_shims_help_a_changed_user_cannot_open_its_stdout() {
 
 #[test]
 fn a_terminal_can_be_opened_again_for_reading_and_writing() {
-    needs_containers!();
     let script = "echo one > /dev/stdout; echo two <>/dev/stdin >&0; stat -L -c '%a %u %g' /dev/stdin; id -u";
     let written = app().on_terminal(&["/capshim", "/bin/sh", "-c", script]);
     assert_eq!(written, "one\ntwo\n660 0 1000\n1000\n");
@@ -56,7 +52,6 @@ fn untouched(setup: &str, streams: &str, looked_at: &str) -> Output {
 
 #[test]
 fn a_named_fifo_a_file_and_dev_null_are_left_alone() {
-    needs_containers!();
     let output =
         untouched("mkfifo /tmp/fifo; : > /tmp/file", "<>/tmp/fifo >/tmp/file 2>&1", "/tmp/fifo /tmp/file");
     assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("600 0 0\n600 0 0\n", ""));
@@ -66,7 +61,6 @@ fn a_named_fifo_a_file_and_dev_null_are_left_alone() {
 
 #[test]
 fn a_socket_is_left_alone() {
-    needs_containers!();
     let output = app().run(&[
         "/launch",
         "--socket",
@@ -82,14 +76,12 @@ fn a_socket_is_left_alone() {
 
 #[test]
 fn a_start_without_a_switch_shares_nothing() {
-    needs_containers!();
     let output = Container::root().env("CAPSHIM_USER", "root").shim(&["/bin/sh", "-c", LOOK]);
     assert_eq!(output.stdout, "600 0 0\n600 0 0\n600 0 0\n");
 }
 
 #[test]
 fn a_stream_that_cannot_be_shared_is_a_warning() {
-    needs_containers!();
     let output = app().no_new_privs().deny("fchmod", 1).shim(&["/state"]);
     output.holds(1000, 1000, "29, 1000, 1001", "none");
     assert_eq!(
@@ -101,7 +93,6 @@ fn a_stream_that_cannot_be_shared_is_a_warning() {
 
 #[test]
 fn the_streams_after_one_that_cannot_be_shared_are_shared() {
-    needs_containers!();
     let (_, log) = app().attached(&[], &["/capshim", "/state"]);
     let calls = calls_of_capshim(&log);
     let first = calls.iter().find(|call| call.name == "fchown").expect("a fchown");
@@ -114,7 +105,6 @@ fn the_streams_after_one_that_cannot_be_shared_are_shared() {
 
 #[test]
 fn a_pipe_that_is_not_roots_is_left_alone() {
-    needs_containers!();
     let (reader, _writer) = std::io::pipe().unwrap();
     let script =
         "chown 1001 /proc/self/fd/0 && exec /capshim /bin/sh -c \"stat -L -c '%a %u %g' /proc/self/fd/0\"";
@@ -125,7 +115,6 @@ fn a_pipe_that_is_not_roots_is_left_alone() {
 
 #[test]
 fn a_closed_stream_is_no_reason_for_a_warning() {
-    needs_containers!();
     let output = app().run(&["/launch", "--close", "0", "--", "/capshim", "/state"]);
     output.is_exactly(1000, 1000, "29, 1000, 1001", "none");
 }

@@ -10,7 +10,6 @@ use std::process::{Command, Stdio};
 use nix::pty::{OpenptyResult, openpty};
 
 use crate::harness::container::{Container, built, find};
-use crate::needs_containers;
 
 fn app() -> Container {
     Container::root().env("CAPSHIM_USER", "app")
@@ -68,7 +67,6 @@ fn look(file: &File) -> (u32, u32, u32) {
 
 #[test]
 fn a_terminal_of_roots_shell_stays_roots() {
-    needs_containers!();
     let script = format!("{LOOK} /dev/stdin; /capshim /bin/sh -c :; {LOOK} /dev/stdin");
     let in_background = script.replace("-c :;", "-c : & wait;");
     let pipeline = script.replace("-c :;", "-c : | /bin/busybox cat;");
@@ -83,7 +81,6 @@ fn a_terminal_of_roots_shell_stays_roots() {
 
 #[test]
 fn a_terminal_that_the_runtime_made_for_a_command_is_shared_with_it_alone() {
-    needs_containers!();
     // As `kubectl exec -t` and `docker exec -t`, which take the container's environment.
     let mut live = app().live(&["/bin/sh", "-c", "echo up; read line"]);
     live.until("up\n");
@@ -103,7 +100,6 @@ fn a_terminal_that_the_runtime_made_for_a_command_is_shared_with_it_alone() {
 
 #[test]
 fn the_hosts_terminal_stays_the_hosts() {
-    needs_containers!();
     // A container that is started in the background has the terminal of who starts it.
     for init in ["0", "1"] {
         let mut pty = Pty::new();
@@ -125,7 +121,6 @@ fn the_hosts_terminal_stays_the_hosts() {
 
 #[test]
 fn a_device_that_every_session_opens_is_not_shared() {
-    needs_containers!();
     // Terminals as well, and this process leads the first one's session.
     for device in ["/dev/tty", "/dev/ptmx"] {
         let script = format!("{LOOK} {device}; exec /capshim /bin/sh -c \"{LOOK} {device}\" <>{device}");
@@ -137,7 +132,6 @@ fn a_device_that_every_session_opens_is_not_shared() {
 
 #[test]
 fn behind_another_init_the_terminal_is_that_ones() {
-    needs_containers!();
     // As with `docker run --init -t`. Without KILL tini ends when it forwards a signal of runc's.
     let tini = find("tini").expect("tini");
     let script = format!("{LOOK} /dev/stdin; echo out >&0; echo more >/dev/stdout");
@@ -153,7 +147,6 @@ fn behind_another_init_the_terminal_is_that_ones() {
 
 #[test]
 fn a_pipe_of_roots_shell_has_no_name_by_which_the_group_could_open_it() {
-    needs_containers!();
     // Root's shell holds it, as PID 1; whoever would open it needs a look at root's descriptors.
     let look = format!("/capshim /bin/sh -c :; {LOOK} /proc/1/fd/1; echo root >/proc/1/fd/1");
     let attempt = "/launch --user 1000 -- /bin/sh -c 'echo leaked >/proc/1/fd/1'";

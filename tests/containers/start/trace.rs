@@ -3,7 +3,6 @@
 
 use crate::harness::container::Container;
 use crate::harness::strace;
-use crate::needs_containers;
 
 /// The calls that capshim makes, `name(arguments) = result` each, execve of the payload last.
 fn calls(container: Container) -> Vec<String> {
@@ -23,7 +22,6 @@ fn lock() -> Container {
 
 #[test]
 fn no_file_but_passwd_and_group_is_opened_before_the_switch() {
-    needs_containers!();
     let calls = calls(lock());
     let switch = calls.iter().position(|call| call.starts_with("setresuid(")).expect("the switch");
     let files = |calls: &[String]| -> Vec<String> {
@@ -44,7 +42,6 @@ fn no_file_but_passwd_and_group_is_opened_before_the_switch() {
 
 #[test]
 fn the_steps_come_in_the_documented_order() {
-    needs_containers!();
     let steps = [
         "capset(",
         "prctl(PR_SET_KEEPCAPS",
@@ -76,7 +73,6 @@ fn the_steps_come_in_the_documented_order() {
 
 #[test]
 fn about_sixty_calls_are_enough() {
-    needs_containers!();
     // Of these, fifteen are for three pipes to share; a stdin that is /dev/null takes one.
     let calls = calls(lock());
     println!("system calls between the container's exec and the application's: {}", calls.len());

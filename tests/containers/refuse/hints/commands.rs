@@ -8,7 +8,6 @@ use capshim::elf;
 
 use crate::harness::container::{Container, find};
 use crate::harness::start::Start;
-use crate::needs_containers;
 use crate::refuse::hints::{
     GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock, without_no_new_privs,
 };
@@ -49,7 +48,6 @@ pub const ELSEWHERE: u8 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
 
 #[test]
 fn a_command_is_named_so_that_it_is_found() {
-    needs_containers!();
     let by_name: [fn(Start) -> Start; 1] =
         [|start| start.with(|image| image.copy("/state", "/bin/tool")).command(&["/capshim", "tool"])];
     for missing in ["/nosuch", "/state/x", "./nosuch"] {
@@ -84,7 +82,6 @@ fn a_command_is_named_so_that_it_is_found() {
 
 #[test]
 fn a_command_may_be_executed_and_its_folders_searched() {
-    needs_containers!();
     let tool = |container: Container| container.copy("/state", "/a/b/tool");
     let closed: [fn(Container) -> Container; 5] = [
         |image| image.mode("/a/b", 0o700),
@@ -147,7 +144,6 @@ fn a_command_may_be_executed_and_its_folders_searched() {
 
 #[test]
 fn a_script_has_an_interpreter() {
-    needs_containers!();
     let text = |content: &'static str| {
         move || lock().with(|image| program(image, "/script", content)).command(&["/capshim", "/script"])
     };
@@ -195,7 +191,6 @@ fn a_script_has_an_interpreter() {
 
 #[test]
 fn what_decides_the_capabilities_can_be_read() {
-    needs_containers!();
     for command in ["/script", "/outer"] {
         let closed = || {
             let script = |image| program(image, "/script", SCRIPT).mode("/script", 0o711);
@@ -214,7 +209,6 @@ fn what_decides_the_capabilities_can_be_read() {
 
 #[test]
 fn a_loader_can_be_executed() {
-    needs_containers!();
     let env = find("env").expect("env");
     let program = CString::new(env.to_str().expect("text")).expect("a path");
     let loader = String::from_utf8(elf::loader(&program).expect("a loader")).expect("text");
@@ -229,7 +223,6 @@ fn a_loader_can_be_executed() {
 
 #[test]
 fn a_user_may_have_another_process() {
-    needs_containers!();
     // A uid that no other process has: the limit counts all of a user's.
     let limited = || {
         let start = granted().env("CAPSHIM_USER", "48152:48152").env("CAPSHIM_CAPS", "ipc_lock");
@@ -246,7 +239,6 @@ fn a_user_may_have_another_process() {
 
 #[test]
 fn a_program_is_whole_and_for_this_machine() {
-    needs_containers!();
     let whole: [fn(Start) -> Start; 1] = [|start| {
         start.with(|image| {
             let state = fs::read(image.path("/state")).expect("a program");

@@ -4,7 +4,6 @@
 use crate::harness::container::{Container, Output};
 use crate::harness::perform::unfiltered;
 use crate::harness::start::Start;
-use crate::needs_containers;
 use crate::refuse::hints::{
     GROUPS, STATE, Way::*, exactly, granted, performs, with_lock, without_no_new_privs,
 };
@@ -28,7 +27,6 @@ fn lends(capability: &'static str) -> impl Fn(&Output) {
 
 #[test]
 fn file_capabilities_go_or_are_asked_for() {
-    needs_containers!();
     let file = |words: &'static str| move || lock().with(|image| image.file_caps("/state", words));
     let gone = |way| [Typed(way), Typed(way)];
     for words in ["cap_ipc_lock=p", "cap_ipc_lock=i", "="] {
@@ -77,7 +75,6 @@ fn file_capabilities_go_or_are_asked_for() {
 
 #[test]
 fn set_id_bits_go_or_do_not_count() {
-    needs_containers!();
     let ways = [Typed(&without_no_new_privs(1000, GROUPS, "IPC_LOCK")), Typed(&with_lock)];
     for (group, mode) in [(0, 0o4755), (29, 0o2755), (29, 0o6755)] {
         let start =
@@ -93,7 +90,6 @@ fn set_id_bits_go_or_do_not_count() {
 
 #[test]
 fn the_account_files_can_be_read() {
-    needs_containers!();
     let script = "rm /etc/passwd && mkdir /etc/passwd && exec /capshim /state";
     performs(
         "prepare::not_read",
@@ -136,7 +132,6 @@ fn the_account_files_can_be_read() {
 
 #[test]
 fn init_mode_has_a_process_more_and_a_check_no_filter_that_kills() {
-    needs_containers!();
     let would_start = |output: &Output| {
         assert!(
             output.code == 0 && output.stdout.contains("\n  the application would start, with\n"),

@@ -2,7 +2,6 @@
 
 use crate::harness::container::{Container, Output};
 use crate::harness::start::Start;
-use crate::needs_containers;
 use crate::refuse::hints::{GROUPS, STATE, Way::*, exactly, performs, with_lock, without_no_new_privs};
 
 const ALL: [&str; 3] = ["IPC_LOCK", "SETGID", "SETUID"];
@@ -30,7 +29,6 @@ fn as_user(output: &Output) {
 
 #[test]
 fn a_user_is_set() {
-    needs_containers!();
     performs(
         "diagnose::no_user",
         || start(Container::root().capabilities(&ALL).env("CAPSHIM_CAPS", "ipc_lock")),
@@ -44,7 +42,6 @@ fn a_user_is_set() {
 
 #[test]
 fn no_new_privs_goes_or_stays() {
-    needs_containers!();
     performs(
         "diagnose::no_new_privs_is_on",
         || app(&ALL).env("CAPSHIM_NO_NEW_PRIVS", "0").with(Container::no_new_privs),
@@ -54,7 +51,6 @@ fn no_new_privs_goes_or_stays() {
 
 #[test]
 fn a_root_start_is_granted_what_it_lacks() {
-    needs_containers!();
     for granted in [&[][..], &["IPC_LOCK"], &["SETGID", "SETUID"], &["IPC_LOCK", "SETUID"]] {
         performs("diagnose::lacking", || app(granted), &[Typed(&with_lock)]);
     }
@@ -72,7 +68,6 @@ fn a_root_start_is_granted_what_it_lacks() {
 
 #[test]
 fn a_non_root_start_is_granted_what_it_lacks() {
-    needs_containers!();
     for container in [user, || user().no_new_privs()] {
         let ways = [Typed(&as_user), Typed(&exactly(1000, 1000, "1000", "IPC_LOCK"))];
         performs("diagnose::non_root_lacking", || start(container()), &ways);
@@ -93,7 +88,6 @@ fn a_non_root_start_is_granted_what_it_lacks() {
 
 #[test]
 fn the_shim_leaves_a_nosuid_mount() {
-    needs_containers!();
     let build = || {
         let container = user().capabilities(&["IPC_LOCK"]).copy("/capshim", "/shim/capshim");
         let container = container.file_caps("/shim/capshim", "cap_ipc_lock=p");
@@ -125,7 +119,6 @@ fn without_mount_options(container: Container) -> Container {
 
 #[test]
 fn the_shim_is_the_containers_first_program() {
-    needs_containers!();
     let carrying = || user().file_caps("/capshim", "cap_ipc_lock=p").no_new_privs();
     let shell = ["/bin/sh", "-c", "/capshim /state"];
     performs(
@@ -153,7 +146,6 @@ fn the_shim_is_the_containers_first_program() {
 
 #[test]
 fn file_capabilities_are_written_inside_the_user_namespace() {
-    needs_containers!();
     let granted = || user().capabilities(&["IPC_LOCK"]);
     for container in [user, || user().no_new_privs()] {
         performs(
@@ -180,7 +172,6 @@ fn file_capabilities_are_written_inside_the_user_namespace() {
 
 #[test]
 fn who_stays_is_given_its_gid_and_groups() {
-    needs_containers!();
     performs(
         "diagnose::change_without_switch",
         || start(Container::user(0, 500).env("CAPSHIM_USER", "root")),
@@ -222,7 +213,6 @@ fn who_stays_is_given_its_gid_and_groups() {
 
 #[test]
 fn without_no_new_privs_there_is_nothing_to_regain() {
-    needs_containers!();
     let stay = |granted: &[&str], caps: &str| {
         start(root().capabilities(granted).env("CAPSHIM_CAPS", caps)).env("CAPSHIM_NO_NEW_PRIVS", "0")
     };
@@ -257,7 +247,6 @@ fn without_no_new_privs_there_is_nothing_to_regain() {
 
 #[test]
 fn a_file_that_cannot_be_told_gives_nothing_with_no_new_privs_or_without_a_bounding_set() {
-    needs_containers!();
     // An execute-only script that the shim interprets, where /proc is not mounted: who takes that
     // away needs SYS_ADMIN.
     let hidden = |container: Container| {

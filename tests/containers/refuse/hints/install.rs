@@ -11,7 +11,6 @@ use crate::harness::start::Start;
 use crate::harness::volume::Volume;
 use crate::install::copy::{INSTALL, SAID, init, root};
 use crate::install::race::{crowded, outrun, placed};
-use crate::needs_containers;
 use crate::refuse::hints::{Way::*, performs};
 
 fn installed(output: &Output) {
@@ -53,7 +52,6 @@ const IN_MEMORY: [fn(Start) -> Start; 1] =
 
 #[test]
 fn an_install_has_a_path_and_a_list() {
-    needs_containers!();
     let with =
         |words: &[&str]| told(&[&["/capshim", "--install"], words].concat(), fresh(Volume::on_disk, init));
     // The words of the hint itself.
@@ -83,7 +81,6 @@ fn an_install_has_a_path_and_a_list() {
 
 #[test]
 fn there_is_a_directory_that_can_be_written() {
-    needs_containers!();
     let below = ["/capshim", "--install", "/shim/a/b/capshim", "--file-caps", "ipc_lock"];
     let below = told(&below, fresh(Volume::on_disk, init));
     let there = |output: &Output| output.installed("capshim: installed /shim/a/b/capshim with IPC_LOCK=p\n");
@@ -138,7 +135,6 @@ fn there_is_a_directory_that_can_be_written() {
 
 #[test]
 fn who_installs_may_write_the_file_and_its_capabilities() {
-    needs_containers!();
     let roots = || Volume::on_disk().owned("", 0, 0, 0o755);
     let users = || Volume::on_disk().owned("", 1000, 1000, 0o755);
     for start in [fresh(roots, user), fresh(users, root), fresh(users, init)] {
@@ -162,7 +158,6 @@ fn who_installs_may_write_the_file_and_its_capabilities() {
 
 #[test]
 fn a_volume_can_have_file_capabilities() {
-    needs_containers!();
     let of_group = || Volume::on_disk().owned("", 0, 2000, 0o2777);
     let mapped = |volume: &Volume| init(volume).user_namespace(100_000, 1000);
     performs(
@@ -189,7 +184,6 @@ fn a_volume_can_have_file_capabilities() {
 
 #[test]
 fn what_is_in_the_way_goes() {
-    needs_containers!();
     let taken = || {
         let volume = Volume::on_disk();
         fs::create_dir(volume.path("capshim")).expect("a folder");
@@ -227,7 +221,6 @@ fn what_is_in_the_way_goes() {
 
 #[test]
 fn nobody_else_may_write_where_the_copy_goes() {
-    needs_containers!();
     let shared = || Volume::on_disk().file("mine", "").owned("mine", 1000, 1000, 0o755);
     let script = outrun("/shim", "delay_exit", &placed("/shim/capshim"), "mv -f /shim/mine /shim/capshim");
     let replaced = told(&["/bin/sh", "-c", &script], fresh(shared, crowded));

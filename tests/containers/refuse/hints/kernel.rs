@@ -2,7 +2,6 @@
 
 use crate::harness::perform::unfiltered;
 use crate::harness::start::Start;
-use crate::needs_containers;
 use crate::refuse::hints::{STATE, Way::*, exactly, granted, performs, with_lock};
 
 /// To become `app` with IPC_LOCK.
@@ -19,7 +18,6 @@ fn launched(options: &[&str], granted: &[&str]) -> Start {
 
 #[test]
 fn nothing_before_the_shim_takes_from_root() {
-    needs_containers!();
     let with_setpcap = ["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"];
     let by_securebit =
         |securebit: &'static str| move || launched(&["--securebits", securebit], &with_setpcap);
@@ -38,7 +36,6 @@ fn nothing_before_the_shim_takes_from_root() {
 
 #[test]
 fn ambient_capabilities_are_there_without_the_sandbox() {
-    needs_containers!();
     // A filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
     let elsewhere: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     performs(
@@ -53,7 +50,6 @@ fn ambient_capabilities_are_there_without_the_sandbox() {
 
 #[test]
 fn ids_are_mapped_or_others_are_chosen() {
-    needs_containers!();
     for (ids, uid, gid, groups) in [("1000:5", 1000, 5, "5"), ("5:1000", 5, 1000, "1000")] {
         performs(
             "diagnose::step_failed",
@@ -97,7 +93,6 @@ fn ids_are_mapped_or_others_are_chosen() {
 
 #[test]
 fn the_default_seccomp_profile_forbids_no_step_and_does_not_lie() {
-    needs_containers!();
     let filtered =
         |call: &str, errno: i32| app().with(|container| container.no_new_privs().deny(call, errno));
     for (call, errno) in [("setresuid", libc::EPERM), ("getgroups", libc::EPERM), ("getxattr", libc::ENOSYS)]

@@ -2,7 +2,6 @@
 
 use crate::harness::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
 use crate::harness::start::Start;
-use crate::needs_containers;
 use crate::refuse::hints::{GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock};
 
 fn app() -> Start {
@@ -34,7 +33,6 @@ pub const USERS: [fn(Start) -> Start; 4] = [
 
 #[test]
 fn an_id_is_plain_and_a_name_is_there() {
-    needs_containers!();
     performs(
         "identity::parse",
         user("01000"),
@@ -90,7 +88,6 @@ fn an_id_is_plain_and_a_name_is_there() {
 
 #[test]
 fn a_group_is_there() {
-    needs_containers!();
     let added: [fn(Start) -> Start; 1] =
         [|start| start.with(|image| image.file("/etc/group", format!("{GROUP}new:x:4242:\n")))];
     performs(
@@ -141,7 +138,6 @@ fn a_group_is_there() {
 
 #[test]
 fn groups_are_a_word_or_a_list() {
-    needs_containers!();
     let runtime = |value| move || groups(value)().with(|container| container.groups(&ROOTS_GROUPS[..2]));
     performs(
         "identity::from_str 3",
@@ -206,7 +202,6 @@ fn groups_are_a_word_or_a_list() {
 
 #[test]
 fn capabilities_are_listed_by_name() {
-    needs_containers!();
     performs(
         "capset::from_str",
         caps("ipc_lock,ipc_lock?"),

@@ -2,7 +2,6 @@
 
 use crate::harness::container::Container;
 use crate::harness::start::Start;
-use crate::needs_containers;
 use crate::refuse::hints::names::USERS;
 use crate::refuse::hints::{GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock};
 
@@ -19,7 +18,6 @@ const LOCK: [fn(Start) -> Start; 1] = [|start| start.env("CAPSHIM_CAPS", "ipc_lo
 
 #[test]
 fn what_was_forgotten_is_set() {
-    needs_containers!();
     // A check without settings only reports: see below.
     let unchecked = || granted().command(&["/launch", "--", "/capshim", "/state"]);
     performs("config::parse", unchecked, &[Typed(&with_lock)]);
@@ -54,7 +52,6 @@ fn what_was_forgotten_is_set() {
 
 #[test]
 fn an_empty_value_is_written_or_left_out() {
-    needs_containers!();
     performs(
         "config::empty",
         || granted().env("CAPSHIM_USER", ""),
@@ -84,7 +81,6 @@ fn an_empty_value_is_written_or_left_out() {
 
 #[test]
 fn a_mangled_value_is_written_as_it_was_meant() {
-    needs_containers!();
     let by_hand = |words| [ByHand(words, &LOCK, &with_lock)];
     performs("config::text", caps("ipc_lock\r"), &by_hand("Windows line ends: convert it"));
     performs("config::text 2", caps("ipc_lock\n"), &by_hand("write the value on one line"));
@@ -116,7 +112,6 @@ fn a_mangled_value_is_written_as_it_was_meant() {
 
 #[test]
 fn a_value_is_one_of_those_that_there_are() {
-    needs_containers!();
     performs(
         "config::boolean",
         || app().env("CAPSHIM_NO_NEW_PRIVS", "yes"),
@@ -170,7 +165,6 @@ fn a_value_is_one_of_those_that_there_are() {
 
 #[test]
 fn a_setting_is_one_of_those_that_there_are_and_there_once() {
-    needs_containers!();
     performs(
         "config::unknown",
         || app().env("CAPSHIM_CAP", "ipc_lock"),
@@ -202,7 +196,6 @@ fn a_setting_is_one_of_those_that_there_are_and_there_once() {
 
 #[test]
 fn a_command_line_has_a_command() {
-    needs_containers!();
     performs(
         "cli::parse",
         || app().command(&["/capshim"]),

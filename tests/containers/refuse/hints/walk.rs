@@ -6,7 +6,6 @@ use fastrand::Rng;
 use crate::harness::container::Container;
 use crate::harness::perform::{perform, spellings};
 use crate::harness::start::Start;
-use crate::needs_containers;
 use crate::refuse::hints::hint;
 
 /// No start here has more mistakes than this.
@@ -63,7 +62,6 @@ fn random(seed: u64) -> Start {
 
 #[test]
 fn whatever_is_wrong_its_hints_end_in_a_start() {
-    needs_containers!();
     let number = |name: &str, default: u64| {
         std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
     };
