@@ -5,6 +5,7 @@
 #[path = "../containers/harness/mod.rs"]
 mod harness;
 mod identity;
+mod inits;
 mod picture;
 mod privileges;
 mod same;

@@ -4,6 +4,7 @@ pub mod attach;
 pub mod capabilities;
 pub mod case;
 pub mod container;
+pub mod inits;
 pub mod live;
 pub mod perform;
 pub mod points;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 
 use crate::harness::container::{Container, Output};
-use crate::init::parent::lock;
+use crate::harness::inits::lock;
 
 /// Starts the runtime as systemd would, with its standard input as the one socket.
 const ACTIVATE: &str = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 </dev/null";

@@ -2,7 +2,7 @@
 
 mod activation;
 mod faults;
-pub mod parent;
+mod parent;
 mod reaping;
 mod refusals;
 pub mod signals;

@@ -2,32 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
 
-use crate::harness::container::{Container, find};
+use crate::harness::container::Container;
+use crate::harness::inits::{GRANTED, lock, works_below};
 use crate::harness::live::{Live, children, status};
-
-const GRANTED: [&str; 3] = ["IPC_LOCK", "SETGID", "SETUID"];
-
-/// A root start that asks for a capability.
-pub fn lock() -> Container {
-    let start = Container::root().capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock");
-    start.env("CAPSHIM_USER", "app").env("CAPSHIM_INIT", "1")
-}
-
-/// The image with other inits in it, and the words that run a command behind each of them,
-/// capshim first.
-pub fn behind_inits() -> (impl Fn() -> Container, [Vec<String>; 4]) {
-    let inits = ["tini", "dumb-init", "catatonit"].map(|name| find(name).expect(name));
-    let words = |init: &PathBuf, option: &str| vec![init.to_str().expect("a path").into(), option.into()];
-    let before = [
-        vec!["/capshim".into()],
-        words(&inits[0], "--"),
-        words(&inits[1], "--single-child"),
-        words(&inits[2], "--"),
-    ];
-    (move || inits.iter().fold(lock(), |start, init| start.import_program(init)), before)
-}
 
 /// A set of these, as /proc/PID/status writes it.
 fn set(names: &[&str]) -> String {
@@ -239,22 +217,10 @@ fn signal_mask_and_dispositions_are_as_for_a_direct_start() {
 }
 
 #[test]
-fn it_works_behind_a_shell_and_another_init_and_beside_a_pause_container() {
-    let (tini, dumb) = (find("tini").expect("tini"), find("dumb-init").expect("dumb-init"));
-    let start = || lock().import_program(&tini).import_program(&dumb);
-    let script = "/capshim /bin/sh -c 'echo $PPID; exit 3'; echo ended $?";
-    for before in [
-        &["/bin/sh", "-c"][..],
-        // As with Docker's --init.
-        &[tini.to_str().expect("a path"), "--", "/bin/sh", "-c"],
-        &[dumb.to_str().expect("a path"), "/bin/sh", "-c"],
-    ] {
-        let output = start().run(&[before, &[script]].concat());
-        let (parent, ended) = output.stdout.split_once('\n').expect("lines");
-        assert!(parent != "1" && ended == "ended 3\n", "{}{}", output.stdout, output.stderr);
-    }
+fn it_works_behind_a_shell_and_beside_a_pause_container() {
+    works_below(lock(), &["/bin/sh", "-c"]);
     // PID 1 waits for ever, and what it did not start is no child of its own.
-    let mut live = start().live(&["/bin/sh", "-c", "(/capshim /state; echo ended $?) & wait; read x"]);
+    let mut live = lock().live(&["/bin/sh", "-c", "(/capshim /state; echo ended $?) & wait; read x"]);
     assert!(live.until("ended ").contains("\neffective:    IPC_LOCK\n"));
     assert_eq!(live.line(), "0");
 }

@@ -1,53 +1,20 @@
 //! Init mode: orphans leave nothing behind, and waiting costs nothing.
 
-use std::fs;
 use std::time::Duration;
 
-use crate::harness::container::find;
-use crate::harness::live::{Live, children, eventually, kill, status};
-use crate::init::parent::{behind_inits, lock};
+use crate::harness::inits::{lock, reaps, takes_orphans};
+use crate::harness::live::{eventually, kill, status};
 
 #[test]
 fn ten_thousand_short_lived_orphans_leave_no_zombie() {
-    let output = lock().run(&["/capshim", "/orphans", "10000"]);
-    assert_eq!((output.code, output.stdout.as_str()), (0, "10000 orphans, left: 0\n"));
+    reaps(lock(), "/capshim", 10_000);
 }
-
-#[test]
-fn a_thousand_orphans_are_reaped_as_by_the_peers() {
-    let (start, before) = behind_inits();
-    for before in before {
-        let command = [before.clone(), vec!["/orphans".into(), "1000".into()]].concat();
-        let output = start().run(&command.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!((output.code, output.stdout.as_str()), (0, "1000 orphans, left: 0\n"), "{before:?}");
-    }
-}
-
-/// Starts an orphan that lives as long as standard input, and says when it is one.
-const ORPHAN: &str = "(sleep 1000 & echo up); read line";
 
 #[test]
 fn orphans_come_to_it_also_where_it_is_not_pid_1() {
-    let ours = "CAPSHIM_USER=app CAPSHIM_CAPS=none CAPSHIM_INIT=1 /capshim";
-    let tini = find("tini").expect("tini");
-    let theirs = format!("{} -s --", tini.display());
-    let shells = [&["/bin/sh", "-c"][..], &["/capshim", "/bin/sh", "-c"]];
-    for (shell, init, name) in
-        [(shells[0], ours, "capshim"), (shells[1], ours, "capshim"), (shells[0], &theirs, "tini")]
-    {
-        let script = format!("{init} /bin/sh -c '{ORPHAN}'; echo ended $?; read line");
-        let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", "0").import_program(&tini);
-        let mut live = start.live(&[shell, &[script.as_str()]].concat());
-        live.until("up\n");
-        let shim = children(live.pid())[0];
-        assert_eq!(status(shim, "Name"), name, "{shell:?}");
-        eventually("an orphan", || children(shim).len() == 2);
-        // When it ends, the next one takes them.
-        live.write("\n");
-        live.until("ended 0\n");
-        eventually("an orphan of PID 1", || children(live.pid()).len() == 1);
-        live.write("\n");
-        assert_eq!(live.end().code, 0);
+    let init = "CAPSHIM_USER=app CAPSHIM_CAPS=none CAPSHIM_INIT=1 /capshim";
+    for shell in [&["/bin/sh", "-c"][..], &["/capshim", "/bin/sh", "-c"]] {
+        takes_orphans(lock(), shell, init, "capshim");
     }
 }
 
@@ -81,26 +48,4 @@ fn an_idle_parent_does_not_wake_up() {
     assert_eq!(before, after);
     live.write("\n");
     assert_eq!(live.end().code, 0);
-}
-
-/// The pages that are the process's alone, in kB.
-fn anonymous(live: &Live) -> u32 {
-    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", live.pid())).expect("smaps_rollup");
-    let line = text.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("a line");
-    line.trim_end_matches("kB").trim().parse().expect("a number")
-}
-
-#[test]
-fn the_parent_takes_less_memory_than_tinis_static_build() {
-    let tini = find("tini-static").expect("tini-static");
-    let tini = tini.to_str().expect("a path");
-    let waiting = |before: &[&str]| {
-        let start = lock().import(tini.as_ref());
-        let mut live = start.live(&[before, &["/bin/sh", "-c", "echo up; read line"]].concat());
-        live.until("up\n");
-        eventually("a waiting parent", || status(live.pid(), "State") == "S (sleeping)");
-        anonymous(&live)
-    };
-    let (ours, theirs) = (waiting(&["/capshim"]), waiting(&[tini, "--"]));
-    assert!(ours < theirs, "{ours} kB and {theirs} kB");
 }

@@ -2,8 +2,8 @@
 //! says it too.
 
 use crate::check::report::{section, value};
-use crate::harness::container::{Container, Output, find};
-use crate::init::parent::lock;
+use crate::harness::container::{Container, Output};
+use crate::harness::inits::lock;
 
 /// What both say, with init mode off and on.
 fn both(start: impl Fn() -> Container, command: &[&str]) -> [Output; 2] {
@@ -26,12 +26,6 @@ fn a_command_that_cannot_be_executed_gives_the_same_code_and_message() {
         let [without, with] = both(start, command);
         assert_eq!(without.code, code, "{}", without.stderr);
         with.refuses(code, &without.stderr);
-    }
-    // As with tini, where that does not have a shell try.
-    let tini = find("tini").expect("tini");
-    for (command, code) in [("/nosuch", 127), ("/plain", 126)] {
-        let output = start().import_program(&tini).run(&[tini.to_str().expect("text"), "--", command]);
-        assert_eq!(output.code, code, "{}", output.stderr);
     }
 }
 

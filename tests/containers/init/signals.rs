@@ -5,30 +5,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::harness::container::{Container, built, find};
+use crate::harness::inits::{LISTEN, ends_as_the_application, listening, lock, next};
 use crate::harness::live::{Live, children, eventually, kill, status};
-use crate::init::parent::{behind_inits, lock};
-
-const LISTEN: [&str; 2] = ["/capshim", "/listen"];
-
-/// The application has begun, and listens.
-fn listening(start: Container, command: &[&str]) -> Live {
-    let mut live = start.live(command);
-    live.until("listen ");
-    live.line();
-    live
-}
-
-/// The next signal that was printed. Go's runtime sends SIGURG to itself for its own ends, and
-/// this runc passes it on to the container.
-#[track_caller]
-pub fn next(live: &mut Live, urgent: bool) -> String {
-    loop {
-        let line = live.line();
-        if urgent || !line.contains(": 23 from ") {
-            return line;
-        }
-    }
-}
 
 /// What comes before signals are blocked ends the shim, and what comes after that the
 /// application: no start goes on as if nothing had been said. As PID 1, where the kernel discards
@@ -157,20 +135,6 @@ fn group_forwards_to_the_process_group() {
 }
 
 #[test]
-fn the_peers_forward_to_the_process_group_too() {
-    let (start, [_, tini, dumb_init, _]) = behind_inits();
-    for before in [&[tini[0].as_str(), "-g", "--"][..], &[&dumb_init[0]]] {
-        let mut live = start().live(&[before, &["/listen", "--twin"]].concat());
-        live.line();
-        live.line();
-        live.kill(libc::SIGUSR1);
-        let mut seen = [next(&mut live, false), next(&mut live, false)];
-        seen.sort();
-        assert_eq!(seen, ["listen: 10 from parent", "twin: 10 from 1"], "{before:?}");
-    }
-}
-
-#[test]
 fn an_application_in_its_parents_process_group_is_signalled_alone() {
     // PID 1's group is no group for kill(2): -1 is every process.
     let script = "/bin/busybox setsid /listen & exec /listen --join-parent";
@@ -282,23 +246,9 @@ fn a_full_queue_is_one_warning() {
 }
 
 #[test]
-fn signals_arrive_without_kill_where_a_root_init_cannot_send_them() {
-    let (tini, gosu) = (find("tini").expect("tini"), find("gosu").expect("gosu"));
-    let start = || Container::root().import_program(&tini).import_program(&gosu);
-    let granted = ["SETGID", "SETUID"];
-    let ours = start().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_INIT", "1");
-    let mut live = listening(ours, &LISTEN);
-    live.kill(libc::SIGTERM);
-    assert_eq!(next(&mut live, false), "listen: 15 from parent");
-
-    let [tini, gosu] = [&tini, &gosu].map(|path| path.to_str().expect("a path"));
-    let stacked = [tini, "--", gosu, "app", "/listen"];
-    let live = listening(start().capabilities(&granted), &stacked);
-    live.kill(libc::SIGTERM);
-    let theirs = live.end();
-    assert_eq!((theirs.code, theirs.stdout.as_str()), (1, ""));
-    assert!(theirs.stderr.contains("Unexpected error when forwarding signal"), "{}", theirs.stderr);
-    let mut live = listening(start().capabilities(&["KILL", "SETGID", "SETUID"]), &stacked);
+fn signals_arrive_without_kill() {
+    let start = Container::root().env("CAPSHIM_USER", "app").env("CAPSHIM_INIT", "1");
+    let mut live = listening(start, &LISTEN);
     live.kill(libc::SIGTERM);
     assert_eq!(next(&mut live, false), "listen: 15 from parent");
 }
@@ -332,37 +282,6 @@ fn an_application_that_changed_its_user_is_one_warning() {
 }
 
 #[test]
-fn the_peers_forward_the_same_signals() {
-    let (start, before) = behind_inits();
-    for before in before {
-        let command = [&before[..], &["/listen".into()]].concat();
-        let command: Vec<&str> = command.iter().map(String::as_str).collect();
-        let mut live = listening(start(), &command);
-        for signal in ["HUP", "INT", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CONT", "WINCH", "URG"] {
-            let signal: nix::sys::signal::Signal = format!("SIG{signal}").parse().expect("a signal");
-            live.kill(signal as i32);
-            let line = next(&mut live, signal == nix::sys::signal::SIGURG);
-            assert_eq!(line, format!("listen: {} from parent", signal as i32), "{before:?}");
-        }
-    }
-}
-
-#[test]
-fn the_exit_code_is_the_applications_as_with_the_peers() {
-    let (start, before) = behind_inits();
-    for (script, code) in [
-        ("exit 0", 0),
-        ("exit 3", 3),
-        ("exit 255", 255),
-        ("kill -TERM $$", 143),
-        ("kill -KILL $$", 137),
-        ("ulimit -c unlimited; kill -SEGV $$", 139),
-        ("kill -34 $$", 128 + 34),
-    ] {
-        for before in &before {
-            let command = [&before[..], &["/bin/sh".into(), "-c".into(), script.to_owned()]].concat();
-            let output = start().run(&command.iter().map(String::as_str).collect::<Vec<_>>());
-            assert_eq!((output.code, output.stderr.as_str()), (code, ""), "{before:?} {script}");
-        }
-    }
+fn the_exit_code_is_the_applications() {
+    ends_as_the_application(lock, "/capshim");
 }

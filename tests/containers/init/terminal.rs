@@ -1,33 +1,15 @@
 //! Init mode on a terminal: keys reach the application once, and job control works as without
 //! a parent between the shell and the application.
 
-use crate::harness::container::{Container, find};
+use crate::harness::container::Container;
+use crate::harness::inits::{CTRL_C, CTRL_Z, keys_arrive_once, lock};
 use crate::harness::live::{Live, children, eventually, kill, status};
-use crate::init::parent::{behind_inits, lock};
 
-const CTRL_C: &str = "\x03";
 const CTRL_D: &str = "\x04";
-const CTRL_Z: &str = "\x1a";
-const CTRL_BACKSLASH: &str = "\x1c";
 
 #[test]
-fn keys_reach_the_application_once_as_with_the_peers() {
-    let (start, before) = behind_inits();
-    for before in before {
-        let words: Vec<&str> = before.iter().map(String::as_str).chain(["/listen"]).collect();
-        // Alone, dumb-init leaves the child without the terminal.
-        let words: Vec<&str> = words.into_iter().filter(|word| *word != "--single-child").collect();
-        let mut live = start().live_on_terminal(&words);
-        live.until(", which has the terminal\n");
-        for (key, signal) in [(CTRL_C, 2), (CTRL_BACKSLASH, 3)] {
-            live.write(key);
-            live.until(&format!("listen: {signal} with code {}\n", libc::SI_KERNEL));
-            // One more of the same would come before this.
-            live.kill(libc::SIGUSR1);
-            let line = live.until("listen: 10 from parent\n");
-            assert!(!line.contains(&format!("listen: {signal} ")), "{before:?}: {line}");
-        }
-    }
+fn keys_reach_the_application_once() {
+    keys_arrive_once(lock(), "/capshim");
 }
 
 #[test]
@@ -42,14 +24,6 @@ fn ctrl_z_does_not_leave_the_application_of_pid_1_stopped() {
     // It still has the terminal.
     live.write(CTRL_C);
     live.until("listen: 2 with code 128\n");
-
-    let tini = find("tini").expect("tini");
-    let theirs = [tini.to_str().expect("a path"), "--"];
-    let mut live = lock().import_program(&tini).live_on_terminal(&[&theirs[..], &listen].concat());
-    live.until(", which has the terminal\n");
-    live.write(CTRL_Z);
-    let app = children(live.pid())[0];
-    eventually("a stopped application", || status(app, "State") == "T (stopped)");
 }
 
 #[test]

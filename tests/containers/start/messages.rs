@@ -2,9 +2,9 @@
 
 use crate::harness::attach::Whose;
 use crate::harness::container::Container;
+use crate::harness::inits::{lock, next};
 use crate::harness::live::{Live, children, eventually, kill, status};
-use crate::init::parent::lock;
-use crate::init::signals::{next, queue};
+use crate::init::signals::queue;
 
 /// A start with something to say.
 fn talkative(init: &str) -> Container {
