@@ -2,7 +2,7 @@
 //! has it: ids, groups, environment. Both outcomes are rows of docs/peers.md.
 
 use crate::harness::container::{Container, Output, find};
-use crate::same::as_user;
+use crate::harness::starts::as_user;
 use crate::table::{CAPSH, Outcome, SETPRIV, refused, right, row, wrong};
 
 /// A user who must not come out as another one.

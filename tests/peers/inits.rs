@@ -8,6 +8,7 @@ use crate::harness::inits::{
     works_below,
 };
 use crate::harness::live::{Live, children, eventually, status};
+use crate::harness::starts::app;
 
 fn program(name: &str) -> String {
     guard();
@@ -154,4 +155,16 @@ fn the_parent_takes_less_memory_than_tinis_static_build() {
     };
     let (ours, theirs) = (waiting(&["/capshim"]), waiting(&[&tini, "--"]));
     assert!(ours < theirs, "{ours} kB and {theirs} kB");
+}
+
+#[test]
+fn behind_another_init_the_terminal_is_that_ones() {
+    // As with `docker run --init -t`. Without KILL tini ends when it forwards a signal of runc's.
+    let tini = program("tini");
+    let script = "stat -L -c '%a %u %g' /dev/stdin; echo out >&0; echo more >/dev/stdout";
+    let command = [&tini, "--", "/capshim", "/bin/sh", "-c", script];
+    let start = importing(app().capabilities(&["KILL", "SETGID", "SETUID"]), &[&tini]);
+    let written = start.on_terminal(&command);
+    assert!(written.starts_with("620 0 "), "{written}");
+    assert!(written.ends_with("\nout\n/bin/sh: can't create /dev/stdout: Permission denied\n"), "{written}");
 }

@@ -4,6 +4,7 @@
 //!     UPDATE_DOCS=1 cargo test --test peers picture
 
 use crate::harness::container::{Container, Output};
+use crate::harness::starts::lock;
 
 const SETS: [&str; 5] = ["bounding", "permitted", "effective", "inheritable", "ambient"];
 
@@ -36,12 +37,6 @@ fn rows() -> Vec<Row> {
     };
     let child = ["/capshim", "/bin/sh", "-c", "/state; true"];
     let user = || Container::user(1000, 1000).capabilities(&["IPC_LOCK"]);
-    let root = || {
-        Container::root()
-            .capabilities(&["IPC_LOCK", "SETGID", "SETUID"])
-            .env("CAPSHIM_USER", "app")
-            .env("CAPSHIM_CAPS", "ipc_lock")
-    };
     let capable =
         || user().no_new_privs().file_caps("/capshim", "cap_ipc_lock=p").env("CAPSHIM_CAPS", "ipc_lock");
     vec![
@@ -63,9 +58,9 @@ fn rows() -> Vec<Row> {
         (
             "capshim, root start: runAsUser: 0, add IPC_LOCK, SETUID, SETGID",
             vec![
-                Stage::new("capshim", &ok(root().run(&["/capshim", "--check"]))),
-                Stage::new("my-server", &ok(root().shim(&["/state"]))),
-                Stage::new("its child", &ok(root().run(&child))),
+                Stage::new("capshim", &ok(lock().run(&["/capshim", "--check"]))),
+                Stage::new("my-server", &ok(lock().shim(&["/state"]))),
+                Stage::new("its child", &ok(lock().run(&child))),
             ],
         ),
         (

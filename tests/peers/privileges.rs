@@ -2,13 +2,14 @@
 //! has it, and what they say when they fail. Both outcomes are rows of docs/peers.md.
 
 use crate::harness::container::{Container, Output};
-use crate::same::{as_user, run, with_peers};
+use crate::harness::starts::{self, as_user};
+use crate::same::{run, with_peers};
 use crate::table::{CAPSH, CAPSH_LOCK, Outcome, SETPRIV, SETPRIV_LOCK, refused, right, row, wrong};
 
 /// Granted IPC_LOCK and these, and asked for it.
 fn lock(granted: &[&str]) -> Container {
     let granted = [&["IPC_LOCK", "SETGID", "SETUID"], granted].concat();
-    as_user("app").capabilities(&granted).env("CAPSHIM_CAPS", "ipc_lock")
+    starts::lock().capabilities(&granted)
 }
 
 /// What was asked for is IPC_LOCK.

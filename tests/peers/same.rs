@@ -3,6 +3,7 @@
 
 use crate::harness::capabilities::NAMES;
 use crate::harness::container::{Container, Output, find};
+use crate::harness::starts::{app, as_user};
 
 /// The image with /setpriv, /capsh and /gosu in it too, as this machine's packages have them.
 pub fn with_peers(container: Container) -> Container {
@@ -25,10 +26,6 @@ fn agree(start: impl Fn() -> Container, theirs: &str) {
     assert_eq!((our.code, our.stderr.as_str()), (0, ""), "beside {theirs}");
     assert_eq!(their.state().len(), 9, "{theirs}");
     assert_eq!(their.state(), our.state(), "theirs and ours: {theirs}");
-}
-
-pub fn as_user(user: &str) -> Container {
-    Container::root().env("CAPSHIM_USER", user)
 }
 
 #[test]
@@ -159,4 +156,10 @@ fn capsh_gives_the_same_capabilities() {
         agree(|| asked(&names, true), &format!("/capsh --keep=1 {drop}--user=app {sets}"));
         agree(|| asked(&names, false), &format!("/capsh --keep=1 --user=app {sets}"));
     }
+}
+
+#[test]
+fn setpriv_behind_capshim_sets_the_signal_for_the_parents_death_as_the_readme_says() {
+    let command = "/launch --death-signal SIGUSR1 -- /capshim /setpriv --pdeathsig TERM /state session";
+    assert_eq!(run(with_peers(app()), command).state()["death_signal"], "15");
 }

@@ -2,6 +2,7 @@
 //! capshim with `Container::shim`, and by the random proof.
 
 use crate::harness::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
+use crate::harness::starts::{GRANTED, app, lock};
 
 /// The lines below a title.
 #[track_caller]
@@ -23,10 +24,6 @@ fn check(container: Container, command: &[&str]) -> String {
     let output = container.run(&[&["/capshim", "--check"], command].concat());
     assert_eq!((output.code, output.stderr.as_str()), (0, ""), "{}", output.stdout);
     output.stdout
-}
-
-fn app() -> Container {
-    Container::root().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_USER", "app")
 }
 
 #[test]
@@ -98,8 +95,13 @@ fn a_user_namespace_and_securebits_are_reported() {
 
 #[test]
 fn settings_are_shown_as_understood_or_as_they_stand() {
-    let report =
-        check(app().env("CAPSHIM_CAPS", "cap_ipc_lock perfmon?").env("CAPSHIM_GROUPS", "web,7"), &[]);
+    let report = check(
+        app()
+            .capabilities(&GRANTED)
+            .env("CAPSHIM_CAPS", "cap_ipc_lock perfmon?")
+            .env("CAPSHIM_GROUPS", "web,7"),
+        &[],
+    );
     assert_eq!(
         section(&report, "settings"),
         [
@@ -192,7 +194,7 @@ fn each_group_is_there_with_its_origin() {
 
 #[test]
 fn the_command_is_shown_with_its_path_and_what_its_file_does_to_ambient() {
-    let image = || app().env("CAPSHIM_CAPS", "ipc_lock").copy("/state", "/bin/tool");
+    let image = || lock().copy("/state", "/bin/tool");
     let script = |image: Container| image.file("/bin/run", "#!/bin/tool\n").mode("/bin/run", 0o755);
     let plain = check(script(image()), &["--", "run", "-x"]);
     assert_eq!(
@@ -253,7 +255,7 @@ fn nothing_is_changed_for_whoever_comes_after() {
 #[test]
 fn an_ignored_sigchld_does_not_change_the_verdict() {
     for init in ["0", "1"] {
-        let start = || app().env("CAPSHIM_CAPS", "ipc_lock").env("CAPSHIM_INIT", init);
+        let start = || lock().env("CAPSHIM_INIT", init);
         for (command, code) in [("/state", 0), ("/nosuch", 127)] {
             let launch = ["/launch", "--ignore", "SIGCHLD", "--", "/capshim"];
             let check = start().run(&[&launch[..], &["--check", command]].concat());
@@ -276,7 +278,7 @@ fn what_belongs_to_another_user_namespace_is_said_to() {
 
 #[test]
 fn a_filter_that_kills_is_reported_with_the_signal() {
-    let start = app().env("CAPSHIM_CAPS", "ipc_lock").kill_prctl(libc::PR_SET_NO_NEW_PRIVS);
+    let start = lock().kill_prctl(libc::PR_SET_NO_NEW_PRIVS);
     let output = start.run(&["/capshim", "--check", "/state"]);
     assert_eq!(output.code, 128 + libc::SIGSYS, "{}", output.stdout);
     assert!(

@@ -7,16 +7,8 @@ use std::os::unix::fs::symlink;
 use crate::check::report::{section, value};
 use crate::harness::container::Container;
 use crate::harness::live::{Live, children, eventually, kill};
+use crate::harness::starts::{app, as_user, lock};
 use crate::refuse::hints::commands::{ELSEWHERE, HERE, header};
-
-fn app() -> Container {
-    Container::root().env("CAPSHIM_USER", "app")
-}
-
-/// `app` with IPC_LOCK.
-fn lock() -> Container {
-    app().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock")
-}
 
 fn program(container: Container, path: &str, content: impl AsRef<[u8]>) -> Container {
     container.file(path, content).mode(path, 0o755)
@@ -389,7 +381,7 @@ fn lone_uid() -> u32 {
 fn a_check_fails_for_a_limit_on_processes_where_a_run_does() {
     let uid = lone_uid();
     let user = format!("{uid}:{uid}");
-    let switched = || Container::root().env("CAPSHIM_USER", &user);
+    let switched = || as_user(&user);
     let stays = || Container::user(uid, uid).env("CAPSHIM_CAPS", "none");
     // Init mode takes a process more than a run without.
     let starts: [(&dyn Fn() -> Container, &str, u32, i32); 9] = [
@@ -439,7 +431,7 @@ fn a_user_who_has_too_many_processes_already_is_foretold() {
                 "/bin/busybox mkfifo /tmp/up; CAPSHIM_INIT=0 /capshim /bin/sh -c 'echo up; kill -STOP $$' >/tmp/up & \
                  read up </tmp/up; export CAPSHIM_INIT={init}; exec /capshim {command}"
             );
-            let start = Container::root().env("CAPSHIM_USER", &user).most_processes(0);
+            let start = as_user(&user).most_processes(0);
             start.run(&["/bin/sh", "-c", &script])
         };
         let run = start("/state");

@@ -2,11 +2,8 @@
 
 use crate::check::trial::needing;
 use crate::harness::container::{Container, find};
+use crate::harness::starts::app;
 use crate::refuse::hints::commands::{ELSEWHERE, HERE, header};
-
-fn app() -> Container {
-    Container::root().env("CAPSHIM_USER", "app")
-}
 
 fn with_path(path: &str) -> Container {
     app().without_env("PATH").env("PATH", path)

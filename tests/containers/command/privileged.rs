@@ -2,6 +2,7 @@
 //! clear the ambient set: refused where the application would not hold what was asked.
 
 use crate::harness::container::Container;
+use crate::harness::starts::{self, app};
 
 const GROUPS: &str = "29, 1000, 1001";
 
@@ -10,8 +11,7 @@ const RAW: &str = "; or ask for what the file gives: CAPSHIM_CAPS=net_raw";
 
 /// Asked for IPC_LOCK; NET_RAW is in the bounding set too.
 fn lock() -> Container {
-    let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"];
-    Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
+    starts::lock().capabilities(&["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"])
 }
 
 #[track_caller]
@@ -92,10 +92,7 @@ fn a_file_that_demands_what_was_not_granted_is_refused_before_exec_fails() {
 #[test]
 fn a_file_that_demands_what_nobody_asked_for_is_told_apart() {
     let granted = ["NET_RAW", "SETGID", "SETUID", "SETPCAP"];
-    let start = Container::root()
-        .capabilities(&granted)
-        .env("CAPSHIM_USER", "app")
-        .file_caps("/state", "cap_net_raw=ep");
+    let start = app().capabilities(&granted).file_caps("/state", "cap_net_raw=ep");
     refused(
         start,
         &["/state"],

@@ -4,13 +4,12 @@
 
 use crate::harness::container::Container;
 use crate::harness::live::{Live, children, eventually, status};
+use crate::harness::starts;
 
-pub const GRANTED: [&str; 3] = ["IPC_LOCK", "SETGID", "SETUID"];
-
-/// A root start that asks for a capability.
+/// A root start in init mode that asks for a capability.
+#[track_caller]
 pub fn lock() -> Container {
-    let start = Container::root().capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock");
-    start.env("CAPSHIM_USER", "app").env("CAPSHIM_INIT", "1")
+    starts::lock().env("CAPSHIM_INIT", "1")
 }
 
 /// The words of a command behind an init.

@@ -10,5 +10,6 @@ pub mod perform;
 pub mod points;
 pub mod sources;
 pub mod start;
+pub mod starts;
 pub mod strace;
 pub mod volume;

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 
 use crate::harness::container::{Container, Output};
 use crate::harness::inits::lock;
+use crate::harness::starts;
 
 /// Starts the runtime as systemd would, with its standard input as the one socket.
 const ACTIVATE: &str = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 </dev/null";
@@ -29,7 +30,7 @@ fn a_client_is_served_as_without_a_parent() {
     let served = ["served\n", "served a client\n"];
     assert_eq!(activated(lock(), &["/activated"]), served);
     for init in ["0", "1", "group"] {
-        let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init);
+        let start = starts::lock().env("CAPSHIM_INIT", init);
         assert_eq!(activated(start, &["/capshim", "/activated"]), served, "CAPSHIM_INIT={init}");
     }
     let user = Container::user(1000, 1000).env("CAPSHIM_CAPS", "none").env("CAPSHIM_INIT", "1");
@@ -50,7 +51,7 @@ const SHOW: [&str; 4] = ["/capshim", "/state", "process", "environment"];
 #[test]
 fn numbers_of_the_parent_become_the_applications_and_others_stay() {
     let start = |init: &str, pid: &str| {
-        let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init).env("LISTEN_PIDFDID", "77");
+        let start = starts::lock().env("CAPSHIM_INIT", init).env("LISTEN_PIDFDID", "77");
         start
             .env("LISTEN_PID", pid)
             .env("LISTEN_FDS", "1")

@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use crate::harness::container::Container;
-use crate::harness::inits::{GRANTED, lock, works_below};
+use crate::harness::inits::{lock, works_below};
 use crate::harness::live::{Live, children, status};
+use crate::harness::starts::GRANTED;
 
 /// A set of these, as /proc/PID/status writes it.
 fn set(names: &[&str]) -> String {

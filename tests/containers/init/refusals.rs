@@ -4,6 +4,7 @@
 use crate::check::report::{section, value};
 use crate::harness::container::{Container, Output};
 use crate::harness::inits::lock;
+use crate::harness::starts;
 
 /// What both say, with init mode off and on.
 fn both(start: impl Fn() -> Container, command: &[&str]) -> [Output; 2] {
@@ -100,9 +101,7 @@ fn refusals_are_the_same_and_come_before_any_fork() {
 #[test]
 fn in_init_mode_the_plan_has_a_fork_and_the_parents_steps() {
     let granted = ["IPC_LOCK", "SETGID", "SETPCAP", "SETUID"];
-    let start = || {
-        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
-    };
+    let start = || starts::lock().capabilities(&granted);
     let report = start().env("CAPSHIM_INIT", "group").run(&["/capshim", "--check", "/state"]).stdout;
     assert_eq!(value(&report, "settings", "CAPSHIM_INIT"), "group");
     let plan = section(&report, "plan");

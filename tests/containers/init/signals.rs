@@ -4,9 +4,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 use std::time::Instant;
 
-use crate::harness::container::{Container, built, find};
+use crate::harness::container::{built, find};
 use crate::harness::inits::{LISTEN, ends_as_the_application, listening, lock, next};
 use crate::harness::live::{Live, children, eventually, kill, status};
+use crate::harness::starts::app;
 
 /// What comes before signals are blocked ends the shim, and what comes after that the
 /// application: no start goes on as if nothing had been said. As PID 1, where the kernel discards
@@ -247,7 +248,7 @@ fn a_full_queue_is_one_warning() {
 
 #[test]
 fn signals_arrive_without_kill() {
-    let start = Container::root().env("CAPSHIM_USER", "app").env("CAPSHIM_INIT", "1");
+    let start = app().env("CAPSHIM_INIT", "1");
     let mut live = listening(start, &LISTEN);
     live.kill(libc::SIGTERM);
     assert_eq!(next(&mut live, false), "listen: 15 from parent");

@@ -2,6 +2,7 @@
 //! told apart from what was observed, with the words to type.
 
 use crate::harness::container::Container;
+use crate::harness::starts::{GRANTED, app, lock, user_lock};
 
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
      an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
@@ -9,10 +10,6 @@ const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, a
 const NON_ROOT: &str = "put them on the file, as the image is built or as an init container copies it: /capshim --install /capshim --file-caps ipc_lock (or setcap cap_ipc_lock=p /capshim); or start as root with \
      CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
      \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
-
-fn user() -> Container {
-    Container::user(1000, 1000).env("CAPSHIM_CAPS", "ipc_lock")
-}
 
 fn says(container: Container, command: &[&str], cause: &str, hint: &str) {
     container.run(command).refuses(77, &format!("capshim: {cause}\ncapshim: hint: {hint}\n"));
@@ -22,17 +19,17 @@ fn says(container: Container, command: &[&str], cause: &str, hint: &str) {
 fn a_non_root_start_without_the_grant() {
     let cause = "not granted to this container, not in its bounding set: IPC_LOCK";
     says(
-        user(),
+        user_lock(),
         &["/capshim", "/state"],
         cause,
         &format!("{ADD_LOCK}; then, for a start as uid 1000, {NON_ROOT}"),
     );
-    says(user().file_caps("/capshim", "cap_ipc_lock=p"), &["/capshim", "/state"], cause, ADD_LOCK);
+    says(user_lock().file_caps("/capshim", "cap_ipc_lock=p"), &["/capshim", "/state"], cause, ADD_LOCK);
 }
 
 #[test]
 fn a_non_root_start_with_the_grant_but_without_file_capabilities() {
-    for container in [user(), user().no_new_privs()] {
+    for container in [user_lock(), user_lock().no_new_privs()] {
         says(
             container.capabilities(&["IPC_LOCK"]),
             &["/capshim", "/state"],
@@ -44,7 +41,7 @@ fn a_non_root_start_with_the_grant_but_without_file_capabilities() {
 
 #[test]
 fn a_shell_before_the_shim_under_no_new_privs() {
-    let start = || user().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
+    let start = || user_lock().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
     says(
         start().no_new_privs(),
         &["/bin/sh", "-c", "exec /capshim /state"],
@@ -59,7 +56,7 @@ fn a_shell_before_the_shim_under_no_new_privs() {
 
 #[test]
 fn file_capabilities_on_a_nosuid_mount() {
-    let start = user()
+    let start = user_lock()
         .capabilities(&["IPC_LOCK"])
         .copy("/capshim", "/shim/capshim")
         .file_caps("/shim/capshim", "cap_ipc_lock=p");
@@ -76,7 +73,7 @@ fn file_capabilities_on_a_nosuid_mount() {
 #[test]
 fn file_capabilities_that_belong_to_another_user_namespace() {
     // The attribute that setcap -n writes: revision 3, for a namespace whose root is 100000.
-    for container in [user, || user().no_new_privs()] {
+    for container in [user_lock, || user_lock().no_new_privs()] {
         says(
             container().capabilities(&["IPC_LOCK"]).file_caps_of_namespace(
                 "/capshim",
@@ -94,7 +91,7 @@ fn file_capabilities_that_belong_to_another_user_namespace() {
 #[test]
 fn file_capabilities_that_the_kernel_did_not_apply_for_a_reason_of_its_own() {
     // Another process has the same working directory: who changes it would change it for both.
-    let start = user().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
+    let start = user_lock().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
     start.run(&["/launch", "--share-folder", "--", "/capshim", "/state"]).refuses(
         77,
         "capshim: in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them, as where a \
@@ -112,10 +109,7 @@ fn a_root_start_without_setuid_or_setgid() {
         (&["IPC_LOCK", "SETUID"], "SETGID"),
         (&["IPC_LOCK"], "SETGID, SETUID"),
     ] {
-        let root = Container::root()
-            .capabilities(granted)
-            .env("CAPSHIM_USER", "app")
-            .env("CAPSHIM_CAPS", "ipc_lock");
+        let root = lock().capabilities(granted);
         let cause = format!(
             "not granted to this container, not in its bounding set: {missing} ({missing} to become uid 1000)"
         );
@@ -128,9 +122,7 @@ fn a_root_start_without_setuid_or_setgid() {
 
 #[test]
 fn a_root_start_after_a_program_that_gave_a_capability_up() {
-    let root = |granted: &[&str]| {
-        Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
-    };
+    let root = |granted: &[&str]| lock().capabilities(granted);
     // SECBIT_NOROOT: root's exec gives nothing any more.
     says(
         root(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]),
@@ -154,7 +146,7 @@ fn a_securebit_that_forbids_ambient() {
     // SECBIT_NO_CAP_AMBIENT_RAISE.
     let start = |caps: &str| {
         let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
-        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", caps)
+        app().capabilities(&granted).env("CAPSHIM_CAPS", caps)
     };
     let command = ["/launch", "--securebits", "64", "--", "/capshim", "/state"];
     says(
@@ -182,8 +174,7 @@ fn a_securebit_that_forbids_ambient_matters_not_where_it_is_there_already() {
 #[test]
 fn a_securebit_that_locks_keepcaps() {
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
-    let start =
-        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    let start = lock().capabilities(&granted);
     says(
         start,
         &["/launch", "--securebits", "32", "--", "/capshim", "/state"],
@@ -195,8 +186,7 @@ fn a_securebit_that_locks_keepcaps() {
 #[test]
 fn an_optional_capability_that_keepcaps_cannot_keep_is_left_out() {
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
-    let start =
-        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock?");
+    let start = app().capabilities(&granted).env("CAPSHIM_CAPS", "ipc_lock?");
     let output = start.run(&["/launch", "--securebits", "32", "--", "/capshim", "/state"]);
     output.holds(1000, 1000, "29, 1000, 1001", "none");
     assert_eq!(
@@ -208,10 +198,7 @@ fn an_optional_capability_that_keepcaps_cannot_keep_is_left_out() {
 #[test]
 fn a_sandbox_that_does_not_know_securebits_has_none_set() {
     // PR_GET_SECUREBITS (27) is EINVAL.
-    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
-    let start =
-        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
-    start.no_new_privs().deny_prctl(27, 22).shim(&["/state"]).is_exactly(
+    lock().no_new_privs().deny_prctl(27, 22).shim(&["/state"]).is_exactly(
         1000,
         1000,
         "29, 1000, 1001",
@@ -222,12 +209,8 @@ fn a_sandbox_that_does_not_know_securebits_has_none_set() {
 #[test]
 fn a_sandbox_without_ambient_capabilities() {
     // A seccomp filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
-    let start = |caps: &str| {
-        let granted = ["IPC_LOCK", "SETGID", "SETUID"];
-        let container =
-            Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", caps);
-        container.no_new_privs().deny_prctl(47, 22)
-    };
+    let start =
+        |caps: &str| app().capabilities(&GRANTED).env("CAPSHIM_CAPS", caps).no_new_privs().deny_prctl(47, 22);
     says(
         start("ipc_lock"),
         &["/capshim", "/state"],
@@ -247,7 +230,7 @@ fn groups_that_change_without_a_switch_of_user() {
          pod's securityContext; Docker/Podman: no --group-add";
     says(start("none"), &["/capshim", "/state"], cause, hint);
     // First things first: the grant alone would not help.
-    let both = user().capabilities(&["IPC_LOCK"]).groups(&[2000]).env("CAPSHIM_GROUPS", "none");
+    let both = user_lock().capabilities(&["IPC_LOCK"]).groups(&[2000]).env("CAPSHIM_GROUPS", "none");
     says(both, &["/capshim", "/state"], cause, hint);
     for policy in ["auto", "keep"] {
         start(policy).shim(&["/state"]).is_exactly(1000, 1000, "2000", "none");
@@ -277,7 +260,7 @@ fn a_seccomp_filter_that_forbids_a_step_is_a_failed_call() {
         ("capset", "capshim: capset(effective = permitted = SETGID, SETUID): EPERM: Operation not permitted"),
     ] {
         // The filter is loaded last where no_new_privs is on, so that runc's own calls pass.
-        Container::root().env("CAPSHIM_USER", "app").no_new_privs().deny(call, 1).shim(&["/state"]).refuses(
+        app().no_new_privs().deny(call, 1).shim(&["/state"]).refuses(
             71,
             &format!(
                 "{said}
@@ -292,7 +275,7 @@ capshim: hint: everything that it needs is held: a seccomp filter or security mo
 
 #[test]
 fn a_call_that_fails_for_another_reason_is_named_with_its_errno() {
-    let start = || Container::root().env("CAPSHIM_USER", "app").no_new_privs();
+    let start = || app().no_new_privs();
     // EAGAIN (11) and EIO (5).
     start()
         .deny("setresuid", 11)
@@ -305,8 +288,7 @@ fn a_call_that_fails_for_another_reason_is_named_with_its_errno() {
 fn a_locked_keepcaps_matters_not_where_a_change_of_user_keeps_all() {
     // SECBIT_KEEP_CAPS_LOCKED and SECBIT_NO_SETUID_FIXUP.
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"];
-    let start =
-        Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
+    let start = lock().capabilities(&granted);
     let output = start.run(&["/launch", "--securebits", "36", "--", "/capshim", "/state"]);
     output.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
 }

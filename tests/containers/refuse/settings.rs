@@ -1,10 +1,7 @@
 //! Settings and command lines that are refused before anything is done.
 
 use crate::harness::container::Container;
-
-fn app() -> Container {
-    Container::root().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_USER", "app")
-}
+use crate::harness::starts::{GRANTED, app};
 
 #[track_caller]
 fn refused(container: Container, code: i32, cause: &str, hint: &str) {
@@ -69,7 +66,7 @@ fn empty_settings_are_refused_by_name() {
         "CAPSHIM_CAPS='ipc_lock,,kill' has an empty part in its list",
         hint,
     );
-    app().env("CAPSHIM_CAPS", "ipc_lock, setuid").shim(&["/state"]).is_exactly(
+    app().capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock, setuid").shim(&["/state"]).is_exactly(
         1000,
         1000,
         "29, 1000, 1001",

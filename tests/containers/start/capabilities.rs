@@ -3,13 +3,14 @@
 
 use crate::harness::capabilities::NAMES;
 use crate::harness::container::Container;
+use crate::harness::starts::app;
 
 const GROUPS: &str = "29, 1000, 1001";
 
 /// Granted these beside what a switch of user takes, and asked for this.
 fn granted(names: &[&str], asked: &str) -> Container {
     let all = [names, &["SETGID", "SETUID"]].concat();
-    Container::root().capabilities(&all).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", asked)
+    app().capabilities(&all).env("CAPSHIM_CAPS", asked)
 }
 
 #[test]

@@ -1,10 +1,7 @@
 //! The application's environment: HOME, USER and LOGNAME, and every other byte as it was.
 
 use crate::harness::container::Container;
-
-fn app() -> Container {
-    Container::root().env("CAPSHIM_USER", "app")
-}
+use crate::harness::starts::app;
 
 #[track_caller]
 fn environment(container: Container, expected: &str) {

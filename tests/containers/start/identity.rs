@@ -1,10 +1,7 @@
 //! Who the application is, for every way to write a user, and what is refused.
 
 use crate::harness::container::{Container, GROUP, Output, PASSWD};
-
-fn as_user(user: &str) -> Container {
-    Container::root().env("CAPSHIM_USER", user)
-}
+use crate::harness::starts::as_user;
 
 #[track_caller]
 fn becomes(container: Container, uid: u32, gid: u32, groups: &str) {

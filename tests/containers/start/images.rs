@@ -4,11 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::harness::container::{Container, find};
-
-fn lock() -> Container {
-    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
-    Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
-}
+use crate::harness::starts::lock;
 
 #[test]
 fn an_image_from_scratch_will_do() {

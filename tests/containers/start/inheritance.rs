@@ -1,10 +1,7 @@
 //! What the application inherits besides credentials: as if it had been started directly.
 
-use crate::harness::container::{Container, find};
-
-fn app() -> Container {
-    Container::root().env("CAPSHIM_USER", "app")
-}
+use crate::harness::container::Container;
+use crate::harness::starts::app;
 
 /// The same command directly and through the shim.
 fn both(before: &[&str], command: &[&str]) -> [String; 2] {
@@ -113,8 +110,4 @@ fn a_signal_for_the_parents_death_stays_where_neither_the_user_changes_nor_a_par
     assert_eq!(signal(app(), &["/capshim"]), "0");
     let user = user().without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", "ipc_lock").capabilities(&["IPC_LOCK"]);
     assert_eq!(signal(user.file_caps("/capshim", "cap_ipc_lock=p"), &["/capshim"]), "0");
-    // As README says how to have it.
-    let setpriv = find("setpriv").expect("setpriv");
-    let again = ["/capshim", setpriv.to_str().expect("a path"), "--pdeathsig", "TERM"];
-    assert_eq!(signal(app().import_program(&setpriv), &again), "15");
 }

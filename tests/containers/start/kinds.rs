@@ -2,12 +2,7 @@
 //! application then holds.
 
 use crate::harness::container::{Container, ROOTS_GROUPS};
-
-/// The README's example.
-fn lock() -> Container {
-    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
-    Container::root().capabilities(&granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
-}
+use crate::harness::starts::{app, lock};
 
 /// A non-root start of a shim whose own file carries these capabilities.
 fn file_start(file: &str, granted: &[&str]) -> Container {
@@ -40,10 +35,7 @@ fn locking_memory_works_with_the_shim_and_fails_without() {
 #[test]
 fn a_low_port_is_bound_with_the_shim_and_refused_without() {
     let granted = ["NET_BIND_SERVICE", "SETGID", "SETUID"];
-    let with = Container::root()
-        .capabilities(&granted)
-        .env("CAPSHIM_USER", "app")
-        .env("CAPSHIM_CAPS", "net_bind_service");
+    let with = app().capabilities(&granted).env("CAPSHIM_CAPS", "net_bind_service");
     assert_eq!(with.shim(&["/bind_port", "80"]).stdout, "bind of port 80: bound\n");
     let without = Container::user(1000, 1000).capabilities(&["NET_BIND_SERVICE"]).run(&["/bind_port", "80"]);
     assert_eq!(without.stdout, "bind of port 80: Permission denied (os error 13)\n");

@@ -4,11 +4,12 @@ use crate::harness::attach::Whose;
 use crate::harness::container::Container;
 use crate::harness::inits::{lock, next};
 use crate::harness::live::{Live, children, eventually, kill, status};
+use crate::harness::starts;
 use crate::init::signals::queue;
 
 /// A start with something to say.
 fn talkative(init: &str) -> Container {
-    lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init).env("CAPSHIM_LOG", "info")
+    starts::lock().env("CAPSHIM_INIT", init).env("CAPSHIM_LOG", "info")
 }
 
 /// Runs what the launcher starts as a child of PID 1, which no signal of its own ends, and then

@@ -1,12 +1,12 @@
 //! User namespaces: ids that are not mapped, groups that are not mapped, setgroups denied.
 
 use crate::harness::container::Container;
+use crate::harness::starts::{GRANTED, as_user};
 
 const MAP: &str = "lists; or map it: Kubernetes: hostUsers: true; Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)";
 
 fn inside(user: &str) -> Container {
-    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
-    Container::root().capabilities(&granted).env("CAPSHIM_USER", user).env("CAPSHIM_CAPS", "ipc_lock")
+    as_user(user).capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock")
 }
 
 /// Enough for the first program to make a namespace of its own.

@@ -4,6 +4,7 @@
 use std::os::unix::fs::symlink;
 
 use crate::harness::container::{Container, Output};
+use crate::harness::starts::{lock, user_lock};
 
 /// The kernel executes `/capshim /state /script`.
 const SCRIPT: &str = "#!/capshim /state\n";
@@ -11,14 +12,12 @@ const SCRIPT: &str = "#!/capshim /state\n";
 /// Root, who is to become `app` with IPC_LOCK and without no_new_privs. The shim's file has more.
 fn start() -> Container {
     let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_ADMIN"];
-    let start = Container::root().capabilities(&granted).file_caps("/capshim", "cap_net_raw=p");
-    asked(start)
+    asked(&granted).file_caps("/capshim", "cap_net_raw=p")
 }
 
-fn asked(container: Container) -> Container {
-    container
-        .env("CAPSHIM_USER", "app")
-        .env("CAPSHIM_CAPS", "ipc_lock")
+fn asked(granted: &[&str]) -> Container {
+    lock()
+        .capabilities(granted)
         .env("CAPSHIM_NO_NEW_PRIVS", "0")
         .script("/script", SCRIPT)
         .script("/outer", "#! /script\n")
@@ -82,7 +81,7 @@ fn a_file_that_carries_nothing_is_no_reason_to_refuse_however_it_was_started() {
     // What the script carries is nothing that anybody could gain.
     let plain = || {
         let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_ADMIN"];
-        asked(Container::root().capabilities(&granted)).file_caps("/script", "cap_net_raw=p")
+        asked(&granted).file_caps("/script", "cap_net_raw=p")
     };
     each_way(plain, |output, _| {
         assert_eq!((output.code, output.stderr.as_str()), (0, ""));
@@ -93,7 +92,7 @@ fn a_file_that_carries_nothing_is_no_reason_to_refuse_however_it_was_started() {
 #[test]
 fn hints_and_reports_name_the_shim_and_not_the_script() {
     let user = || {
-        let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
+        let start = user_lock().capabilities(&["IPC_LOCK"]);
         start.script("/script", SCRIPT).script("/report", "#!/capshim --check\n")
     };
     let output = user().run(&["/script"]);
@@ -137,9 +136,8 @@ fn a_file_that_nobody_can_look_at_may_carry_anything() {
     let report = filtered().run(&["/capshim", "--check"]);
     let line = "/capshim: its file capabilities cannot be told, getxattr: EPERM: Operation not permitted";
     assert!(report.stdout.replace("\n                       ", "").contains(line), "{}", report.stdout);
-    let user = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).deny("getxattr", libc::EPERM);
-    user.env("CAPSHIM_CAPS", "ipc_lock")
-        .run(&["/capshim", "/state"])
+    let user = user_lock().capabilities(&["IPC_LOCK"]).deny("getxattr", libc::EPERM);
+    user.run(&["/capshim", "/state"])
         .refuses_saying(77, "uid 1000 and the file capabilities of /capshim cannot be told, getxattr: EPERM");
     // Without /proc: an execute-only script, and a file that is gone.
     let closed = || start().owned("/script", 1000, 1000, 0o711);
@@ -169,7 +167,7 @@ fn where_the_node_puts_an_interpreter_in_front_either_file_may_be_what_counts() 
     // With the flag C the kernel takes the capabilities of the file that is interpreted, as where
     // an emulator runs a shim for another architecture. Linux 6.7 has such rules per namespace.
     let carrier = |path: &str| {
-        let start = asked(Container::root().capabilities(&["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"]));
+        let start = asked(&["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"]);
         let start = start.file("/carrier", "RULE").mode("/carrier", 0o755).user_namespace(100_000, 65_536);
         let start = start.file_caps_of_namespace(path, 100_000, 1 << 13, false);
         let start = start.mount("/rules", "binfmt_misc", "binfmt_misc".as_ref(), &[]);
@@ -184,7 +182,7 @@ fn where_the_node_puts_an_interpreter_in_front_either_file_may_be_what_counts() 
 fn a_folder_that_only_looks_like_proc_is_not_asked() {
     let fake = || {
         let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_CHROOT"];
-        let image = asked(Container::root().capabilities(&granted)).folder("/fake/proc/self");
+        let image = asked(&granted).folder("/fake/proc/self");
         let image = image.copy("/capshim", "/fake/capshim").copy("/state", "/fake/state");
         image.copy("/state", "/fake/proc/self/exe").file_caps("/fake/proc/self/exe", "cap_net_raw=p")
     };

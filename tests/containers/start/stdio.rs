@@ -1,14 +1,11 @@
-//! The application can open its standard streams again, and nothing else changes hands.
+//! The application can open its standard streams again, and nothing else changes hands. Without
+//! CHOWN and FOWNER.
 
 use std::io::Write;
 
 use crate::harness::container::{Container, Output};
+use crate::harness::starts::app;
 use crate::harness::strace::{Fault, calls_of_capshim};
-
-/// No CHOWN, no FOWNER.
-fn app() -> Container {
-    Container::root().env("CAPSHIM_USER", "app")
-}
 
 /// Mode, owner and group of what the descriptors 0 to 2 stand for.
 const LOOK: &str = "for fd in 0 1 2; do stat -L -c '%a %u %g' /proc/self/fd/$fd; done";

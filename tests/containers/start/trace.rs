@@ -2,6 +2,7 @@
 //! from outside.
 
 use crate::harness::container::Container;
+use crate::harness::starts::lock;
 use crate::harness::strace;
 
 /// The calls that capshim makes, `name(arguments) = result` each, execve of the payload last.
@@ -11,18 +12,13 @@ fn calls(container: Container) -> Vec<String> {
     strace::calls_of_capshim(&log).into_iter().map(|call| call.line).collect()
 }
 
-fn lock() -> Container {
-    let granted = ["IPC_LOCK", "SETGID", "SETUID"];
-    Container::root()
-        .capabilities(&granted)
-        .env("CAPSHIM_USER", "app")
-        .env("CAPSHIM_CAPS", "ipc_lock")
-        .groups(&[0, 10, 2000])
+fn start() -> Container {
+    lock().groups(&[0, 10, 2000])
 }
 
 #[test]
 fn no_file_but_passwd_and_group_is_opened_before_the_switch() {
-    let calls = calls(lock());
+    let calls = calls(start());
     let switch = calls.iter().position(|call| call.starts_with("setresuid(")).expect("the switch");
     let files = |calls: &[String]| -> Vec<String> {
         let path = |call: &String| call.split('"').nth(1).map(str::to_owned);
@@ -60,7 +56,7 @@ fn the_steps_come_in_the_documented_order() {
         "prctl(PR_GET_NO_NEW_PRIVS",
         "execve(",
     ];
-    let calls = calls(lock());
+    let calls = calls(start());
     let mut rest = calls.iter();
     for step in steps {
         assert!(
@@ -74,7 +70,7 @@ fn the_steps_come_in_the_documented_order() {
 #[test]
 fn about_sixty_calls_are_enough() {
     // Of these, fifteen are for three pipes to share; a stdin that is /dev/null takes one.
-    let calls = calls(lock());
+    let calls = calls(start());
     println!("system calls between the container's exec and the application's: {}", calls.len());
     calls.iter().for_each(|call| println!("    {call}"));
     assert!(calls.len() <= 66, "{}", calls.len());

@@ -9,13 +9,8 @@ use capshim::elf;
 use crate::harness::container::{Container, find};
 use crate::harness::start::Start;
 use crate::refuse::hints::{
-    GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock, without_no_new_privs,
+    GROUPS, STATE, Way::*, as_app, exactly, lock, performs, with_lock, without_no_new_privs,
 };
-
-/// `app` with IPC_LOCK.
-fn lock() -> Start {
-    granted().env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
-}
 
 /// The same for another command, in an image prepared for it.
 fn image(command: &'static str, prepare: fn(Container) -> Container) -> impl Fn() -> Start {
@@ -225,7 +220,7 @@ fn a_loader_can_be_executed() {
 fn a_user_may_have_another_process() {
     // A uid that no other process has: the limit counts all of a user's.
     let limited = || {
-        let start = granted().env("CAPSHIM_USER", "48152:48152").env("CAPSHIM_CAPS", "ipc_lock");
+        let start = lock().env("CAPSHIM_USER", "48152:48152");
         let start = start.with(|container| container.most_processes(0));
         // It counts where there is another process already.
         let script = "/bin/busybox mkfifo /tmp/up; /capshim /bin/sh -c 'echo up; kill -STOP $$' >/tmp/up & \

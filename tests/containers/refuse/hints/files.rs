@@ -4,15 +4,11 @@
 use crate::harness::container::{Container, Output};
 use crate::harness::perform::unfiltered;
 use crate::harness::start::Start;
-use crate::refuse::hints::{
-    GROUPS, STATE, Way::*, exactly, granted, performs, with_lock, without_no_new_privs,
-};
+use crate::refuse::hints::{self, GROUPS, STATE, Way::*, exactly, performs, with_lock, without_no_new_privs};
 
 /// `app` with IPC_LOCK; NET_RAW is there too.
 fn lock() -> Start {
-    let all = ["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"];
-    let start = granted().env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock");
-    start.with(|container| container.capabilities(&all))
+    hints::lock().with(|container| container.capabilities(&["IPC_LOCK", "NET_RAW", "SETGID", "SETUID"]))
 }
 
 /// Runs with what its own file gives, without ambient.

@@ -2,9 +2,8 @@
 
 use crate::harness::container::{Container, Output};
 use crate::harness::start::Start;
+use crate::harness::starts::{GRANTED, lock, user_lock};
 use crate::refuse::hints::{GROUPS, STATE, Way::*, exactly, performs, with_lock, without_no_new_privs};
-
-const ALL: [&str; 3] = ["IPC_LOCK", "SETGID", "SETUID"];
 
 fn start(container: Container) -> Start {
     Start::new(container, &STATE)
@@ -12,11 +11,7 @@ fn start(container: Container) -> Start {
 
 /// A start as root that is to become `app` with IPC_LOCK.
 fn app(granted: &[&str]) -> Start {
-    start(Container::root().capabilities(granted).env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock"))
-}
-
-fn user() -> Container {
-    Container::user(1000, 1000).env("CAPSHIM_CAPS", "ipc_lock")
+    start(lock().capabilities(granted))
 }
 
 fn root() -> Container {
@@ -31,7 +26,7 @@ fn as_user(output: &Output) {
 fn a_user_is_set() {
     performs(
         "diagnose::no_user",
-        || start(Container::root().capabilities(&ALL).env("CAPSHIM_CAPS", "ipc_lock")),
+        || start(Container::root().capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock")),
         &[
             Typed(&with_lock),
             Typed(&exactly(1000, 1000, "1000", "IPC_LOCK")),
@@ -44,7 +39,7 @@ fn a_user_is_set() {
 fn no_new_privs_goes_or_stays() {
     performs(
         "diagnose::no_new_privs_is_on",
-        || app(&ALL).env("CAPSHIM_NO_NEW_PRIVS", "0").with(Container::no_new_privs),
+        || app(&GRANTED).env("CAPSHIM_NO_NEW_PRIVS", "0").with(Container::no_new_privs),
         &[Typed(&without_no_new_privs(1000, GROUPS, "IPC_LOCK")), Typed(&with_lock)],
     );
 }
@@ -68,7 +63,7 @@ fn a_root_start_is_granted_what_it_lacks() {
 
 #[test]
 fn a_non_root_start_is_granted_what_it_lacks() {
-    for container in [user, || user().no_new_privs()] {
+    for container in [user_lock, || user_lock().no_new_privs()] {
         let ways = [Typed(&as_user), Typed(&exactly(1000, 1000, "1000", "IPC_LOCK"))];
         performs("diagnose::non_root_lacking", || start(container()), &ways);
         let granted = || start(container().capabilities(&["IPC_LOCK"]));
@@ -78,7 +73,8 @@ fn a_non_root_start_is_granted_what_it_lacks() {
     }
     // Nothing that is optional is lost.
     let optional = || {
-        let container = user().capabilities(&["IPC_LOCK", "NET_RAW"]).file_caps("/capshim", "cap_net_raw=p");
+        let container =
+            user_lock().capabilities(&["IPC_LOCK", "NET_RAW"]).file_caps("/capshim", "cap_net_raw=p");
         start(container).env("CAPSHIM_CAPS", "ipc_lock,net_raw?")
     };
     let both = "NET_RAW, IPC_LOCK";
@@ -89,7 +85,7 @@ fn a_non_root_start_is_granted_what_it_lacks() {
 #[test]
 fn the_shim_leaves_a_nosuid_mount() {
     let build = || {
-        let container = user().capabilities(&["IPC_LOCK"]).copy("/capshim", "/shim/capshim");
+        let container = user_lock().capabilities(&["IPC_LOCK"]).copy("/capshim", "/shim/capshim");
         let container = container.file_caps("/shim/capshim", "cap_ipc_lock=p");
         start(container.bind("/shim", "/nosuid", &["nosuid"])).command(&["/nosuid/capshim", "/state"])
     };
@@ -119,7 +115,7 @@ fn without_mount_options(container: Container) -> Container {
 
 #[test]
 fn the_shim_is_the_containers_first_program() {
-    let carrying = || user().file_caps("/capshim", "cap_ipc_lock=p").no_new_privs();
+    let carrying = || user_lock().file_caps("/capshim", "cap_ipc_lock=p").no_new_privs();
     let shell = ["/bin/sh", "-c", "/capshim /state"];
     performs(
         "diagnose::non_root_lacking 5",
@@ -146,8 +142,8 @@ fn the_shim_is_the_containers_first_program() {
 
 #[test]
 fn file_capabilities_are_written_inside_the_user_namespace() {
-    let granted = || user().capabilities(&["IPC_LOCK"]);
-    for container in [user, || user().no_new_privs()] {
+    let granted = || user_lock().capabilities(&["IPC_LOCK"]);
+    for container in [user_lock, || user_lock().no_new_privs()] {
         performs(
             "diagnose::non_root_lacking 4",
             || {
@@ -235,7 +231,7 @@ fn without_no_new_privs_there_is_nothing_to_regain() {
         performs(
             "diagnose::file_would_regain",
             || {
-                let container = user().capabilities(&["IPC_LOCK", "NET_RAW"]);
+                let container = user_lock().capabilities(&["IPC_LOCK", "NET_RAW"]);
                 start(container.file_caps("/capshim", "cap_ipc_lock,cap_net_raw=p"))
                     .env("CAPSHIM_CAPS", caps)
                     .env("CAPSHIM_NO_NEW_PRIVS", "0")
@@ -256,7 +252,7 @@ fn a_file_that_cannot_be_told_gives_nothing_with_no_new_privs_or_without_a_bound
     };
     let user = || {
         let sets = ["bounding", "permitted", "effective", "inheritable", "ambient"];
-        hidden(sets.into_iter().fold(user(), |user, set| user.set(set, &["IPC_LOCK", "SYS_ADMIN"])))
+        hidden(sets.into_iter().fold(user_lock(), |user, set| user.set(set, &["IPC_LOCK", "SYS_ADMIN"])))
     };
     performs("diagnose::file_would_regain 2", user, &[Typed(&as_user)]);
     let root = || {

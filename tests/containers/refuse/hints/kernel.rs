@@ -2,16 +2,11 @@
 
 use crate::harness::perform::unfiltered;
 use crate::harness::start::Start;
-use crate::refuse::hints::{STATE, Way::*, exactly, granted, performs, with_lock};
-
-/// To become `app` with IPC_LOCK.
-fn app() -> Start {
-    granted().env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
-}
+use crate::refuse::hints::{STATE, Way::*, exactly, lock, performs, with_lock};
 
 /// The same behind a program that sets up what no runtime does.
 fn launched(options: &[&str], granted: &[&str]) -> Start {
-    app()
+    lock()
         .with(|container| container.capabilities(granted))
         .command(&[&["/launch"], options, &["--", "/capshim", "/state"]].concat())
 }
@@ -29,7 +24,7 @@ fn nothing_before_the_shim_takes_from_root() {
     let narrowed = "CAPSHIM_USER=root CAPSHIM_CAPS=setuid,setgid /capshim /bin/busybox env CAPSHIM_USER=app CAPSHIM_CAPS=ipc_lock /capshim /state";
     performs(
         "diagnose::given_up 2",
-        || app().command(&["/bin/sh", "-c", narrowed]),
+        || lock().command(&["/bin/sh", "-c", narrowed]),
         &[ByHand("make /capshim the first word", &[|start| start.command(&STATE)], &with_lock)],
     );
 }
@@ -40,7 +35,7 @@ fn ambient_capabilities_are_there_without_the_sandbox() {
     let elsewhere: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     performs(
         "diagnose::no_ambient",
-        || app().with(|container| container.no_new_privs().deny_prctl(47, libc::EINVAL)),
+        || lock().with(|container| container.no_new_privs().deny_prctl(47, libc::EINVAL)),
         &[
             ByHand("Linux 4.3 or newer", &elsewhere, &with_lock),
             ByHand("runtimeClassName", &elsewhere, &with_lock),
@@ -53,7 +48,7 @@ fn ids_are_mapped_or_others_are_chosen() {
     for (ids, uid, gid, groups) in [("1000:5", 1000, 5, "5"), ("5:1000", 5, 1000, "1000")] {
         performs(
             "diagnose::step_failed",
-            || app().env("CAPSHIM_USER", ids).with(|container| container.user_namespace(100_000, 1000)),
+            || lock().env("CAPSHIM_USER", ids).with(|container| container.user_namespace(100_000, 1000)),
             &[
                 ByHand(
                     "choose one that /proc/self/",
@@ -94,7 +89,7 @@ fn ids_are_mapped_or_others_are_chosen() {
 #[test]
 fn the_default_seccomp_profile_forbids_no_step_and_does_not_lie() {
     let filtered =
-        |call: &str, errno: i32| app().with(|container| container.no_new_privs().deny(call, errno));
+        |call: &str, errno: i32| lock().with(|container| container.no_new_privs().deny(call, errno));
     for (call, errno) in [("setresuid", libc::EPERM), ("getgroups", libc::EPERM), ("getxattr", libc::ENOSYS)]
     {
         performs("diagnose::call_failed", || filtered(call, errno), &[Typed(&with_lock)]);

@@ -18,6 +18,7 @@ use crate::harness::container::{Container, Output};
 use crate::harness::perform::{perform, spellings};
 use crate::harness::sources::sources;
 use crate::harness::start::Start;
+use crate::harness::starts::GRANTED;
 
 /// The groups of `app` in the image.
 pub const GROUPS: &str = "29, 1000, 1001";
@@ -84,7 +85,22 @@ pub fn hint(output: &Output) -> String {
 
 /// A root start of `/state` that is granted all that these tests ask for, without settings.
 pub fn granted() -> Start {
-    Start::new(Container::root().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]), &STATE)
+    Start::new(Container::root().capabilities(&GRANTED), &STATE)
+}
+
+/// The same that is to become `app`.
+pub fn app() -> Start {
+    granted().env("CAPSHIM_USER", "app")
+}
+
+/// And asks for IPC_LOCK.
+pub fn lock() -> Start {
+    app().env("CAPSHIM_CAPS", "ipc_lock")
+}
+
+/// `app` with this in CAPSHIM_CAPS.
+pub fn caps(value: &'static str) -> impl Fn() -> Start {
+    move || app().env("CAPSHIM_CAPS", value)
 }
 
 /// It is `app`, without a capability.

@@ -2,18 +2,10 @@
 
 use crate::harness::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
 use crate::harness::start::Start;
-use crate::refuse::hints::{GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock};
-
-fn app() -> Start {
-    granted().env("CAPSHIM_USER", "app")
-}
+use crate::refuse::hints::{GROUPS, STATE, Way::*, app, as_app, caps, exactly, granted, performs, with_lock};
 
 fn user(value: &'static str) -> impl Fn() -> Start {
     move || granted().env("CAPSHIM_USER", value)
-}
-
-fn caps(value: &'static str) -> impl Fn() -> Start {
-    move || app().env("CAPSHIM_CAPS", value)
 }
 
 fn groups(value: &'static str) -> impl Fn() -> Start {

@@ -3,15 +3,7 @@
 use crate::harness::container::Container;
 use crate::harness::start::Start;
 use crate::refuse::hints::names::USERS;
-use crate::refuse::hints::{GROUPS, STATE, Way::*, as_app, exactly, granted, performs, with_lock};
-
-fn app() -> Start {
-    granted().env("CAPSHIM_USER", "app")
-}
-
-fn caps(value: &'static str) -> impl Fn() -> Start {
-    move || app().env("CAPSHIM_CAPS", value)
-}
+use crate::refuse::hints::{GROUPS, STATE, Way::*, app, as_app, caps, exactly, granted, performs, with_lock};
 
 /// The value as it was meant.
 const LOCK: [fn(Start) -> Start; 1] = [|start| start.env("CAPSHIM_CAPS", "ipc_lock")];
