@@ -1,4 +1,4 @@
 //! `--check` reports.
 
-pub mod report;
-pub mod trial;
+mod report;
+mod trial;

@@ -4,27 +4,14 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::check::report::{section, value};
 use crate::harness::container::Container;
+use crate::harness::elf::{ELSEWHERE, HERE, header, needing};
 use crate::harness::live::{Live, children, eventually, kill};
+use crate::harness::report::{section, value};
 use crate::harness::starts::{app, as_user, lock};
-use crate::refuse::hints::commands::{ELSEWHERE, HERE, header};
 
 fn program(container: Container, path: &str, content: impl AsRef<[u8]>) -> Container {
     container.file(path, content).mode(path, 0o755)
-}
-
-/// A header, and one program header that names the loader.
-pub fn needing(loader: &str) -> Vec<u8> {
-    let mut program = header(HERE);
-    program.resize(120, 0);
-    for (at, value) in [(20, 1), (32, 64), (52, 64), (54, 56), (56, 1), (64, 3)] {
-        program[at] = value;
-    }
-    (program[72], program[96]) = (120, loader.len() as u8 + 1);
-    program.extend_from_slice(loader.as_bytes());
-    program.push(0);
-    program
 }
 
 /// A program whose first instructions write `ran` to standard output, without libc.

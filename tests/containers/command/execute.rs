@@ -1,9 +1,8 @@
 //! Finding and executing the command: 126, 127, and what is said.
 
-use crate::check::trial::needing;
 use crate::harness::container::{Container, find};
+use crate::harness::elf::{ELSEWHERE, HERE, header, needing};
 use crate::harness::starts::app;
-use crate::refuse::hints::commands::{ELSEWHERE, HERE, header};
 
 fn with_path(path: &str) -> Container {
     app().without_env("PATH").env("PATH", path)

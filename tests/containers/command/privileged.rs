@@ -1,10 +1,8 @@
 //! Commands whose file has capabilities or set-id bits of its own, which make the kernel
 //! clear the ambient set: refused where the application would not hold what was asked.
 
-use crate::harness::container::Container;
-use crate::harness::starts::{self, app};
-
-const GROUPS: &str = "29, 1000, 1001";
+use crate::harness::container::{Container, lines};
+use crate::harness::starts::{self, GROUPS, app};
 
 /// What a hint says of a file that gives NET_RAW.
 const RAW: &str = "; or ask for what the file gives: CAPSHIM_CAPS=net_raw";
@@ -21,7 +19,7 @@ fn refused(container: Container, command: &[&str], cause: &str, instead: &str) {
         "remove them when the image is built, capshim gives the capabilities instead: setcap -r {file}; or run a copy, which has none: \
          cp {file} {file}-copy"
     );
-    container.shim(command).refuses(126, &format!("capshim: {cause}\ncapshim: hint: {remove}{instead}\n"));
+    container.shim(command).refuses(126, &lines(cause, &format!("{remove}{instead}")));
 }
 
 /// Four sets, in the order inheritable, permitted, effective, ambient.

@@ -506,6 +506,11 @@ impl Container {
     }
 }
 
+/// A refusal's words.
+pub fn lines(cause: &str, hint: &str) -> String {
+    format!("capshim: {cause}\ncapshim: hint: {hint}\n")
+}
+
 /// What the runtime itself says where it cannot execute a program.
 pub fn cannot_execute(program: &str, why: &str) -> String {
     match runtime()[0] == "crun" {

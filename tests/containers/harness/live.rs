@@ -166,6 +166,13 @@ impl Live {
     }
 }
 
+/// Sends a signal with a value (sigqueue(3)).
+pub fn queue(process: i32, signal: i32, value: usize) {
+    let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
+    // SAFETY: takes numbers only.
+    Errno::result(unsafe { libc::sigqueue(process, signal, value) }).expect("sigqueue");
+}
+
 impl Drop for Live {
     fn drop(&mut self) {
         if matches!(self.runc.try_wait(), Ok(None)) {

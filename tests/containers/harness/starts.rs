@@ -5,6 +5,9 @@ use crate::harness::container::Container;
 /// What a root start takes that switches to another user with IPC_LOCK.
 pub const GRANTED: [&str; 3] = ["IPC_LOCK", "SETGID", "SETUID"];
 
+/// The groups of `app` in the image.
+pub const GROUPS: &str = "29, 1000, 1001";
+
 /// A root start that switches to this user, granted SETUID and SETGID alone.
 #[track_caller]
 pub fn as_user(user: &str) -> Container {

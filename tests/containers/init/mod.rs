@@ -5,5 +5,5 @@ mod faults;
 mod parent;
 mod reaping;
 mod refusals;
-pub mod signals;
+mod signals;
 mod terminal;

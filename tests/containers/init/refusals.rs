@@ -1,9 +1,9 @@
 //! Init mode: what is refused, by whichever of the two processes, is said once; and `--check`
 //! says it too.
 
-use crate::check::report::{section, value};
 use crate::harness::container::{Container, Output};
 use crate::harness::inits::lock;
+use crate::harness::report::{section, value};
 use crate::harness::starts;
 
 /// What both say, with init mode off and on.

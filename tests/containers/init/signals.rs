@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::harness::container::{built, find};
 use crate::harness::inits::{LISTEN, ends_as_the_application, listening, lock, next};
-use crate::harness::live::{Live, children, eventually, kill, status};
+use crate::harness::live::{Live, children, eventually, kill, queue, status};
 use crate::harness::starts::app;
 
 /// What comes before signals are blocked ends the shim, and what comes after that the
@@ -63,13 +63,6 @@ fn sigchld_is_not_forwarded() {
     live.kill(libc::SIGCHLD);
     live.kill(libc::SIGUSR1);
     assert_eq!(next(&mut live, false), "listen: 10 from parent");
-}
-
-/// Sends a signal with a value (sigqueue(3)).
-pub fn queue(process: i32, signal: i32, value: usize) {
-    let value = libc::sigval { sival_ptr: value as *mut libc::c_void };
-    // SAFETY: takes numbers only.
-    nix::errno::Errno::result(unsafe { libc::sigqueue(process, signal, value) }).expect("sigqueue");
 }
 
 #[test]

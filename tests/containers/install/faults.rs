@@ -1,11 +1,10 @@
 //! `--install` where a call fails or a signal comes: the old file or the whole new one is there,
 //! and no third.
 
-use crate::harness::container::{Output, find};
+use crate::harness::container::{Output, find, lines};
+use crate::harness::install::{INSTALL, SAID, init};
 use crate::harness::strace::{self, Call, Fault};
 use crate::harness::volume::Volume;
-use crate::install::copy::{INSTALL, SAID, init};
-use crate::install::refused::lines;
 
 /// What comes of an installation over an old file where strace tampers with it. It runs inside,
 /// and so counts the calls of this program alone; root's rights stay as they are.

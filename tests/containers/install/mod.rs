@@ -1,6 +1,6 @@
 //! `--install` copies the program.
 
-pub mod copy;
+mod copy;
 mod faults;
-pub mod race;
-pub mod refused;
+mod race;
+mod refused;

@@ -2,13 +2,9 @@
 
 use std::fs;
 
-use crate::harness::container::{Container, built};
+use crate::harness::container::{Container, built, lines};
+use crate::harness::install::{INSTALL, SAID, init, root};
 use crate::harness::volume::Volume;
-use crate::install::copy::{INSTALL, SAID, init, root};
-
-pub fn lines(cause: &str, hint: &str) -> String {
-    format!("capshim: {cause}\ncapshim: hint: {hint}\n")
-}
 
 #[test]
 fn a_missing_directory_is_named_with_the_way_to_make_it() {

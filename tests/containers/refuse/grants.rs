@@ -1,7 +1,7 @@
 //! What is said where the container was not granted what the settings need. Each case is
 //! told apart from what was observed, with the words to type.
 
-use crate::harness::container::Container;
+use crate::harness::container::{Container, lines};
 use crate::harness::starts::{GRANTED, app, lock, user_lock};
 
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
@@ -12,7 +12,7 @@ const NON_ROOT: &str = "put them on the file, as the image is built or as an ini
      \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
 
 fn says(container: Container, command: &[&str], cause: &str, hint: &str) {
-    container.run(command).refuses(77, &format!("capshim: {cause}\ncapshim: hint: {hint}\n"));
+    container.run(command).refuses(77, &lines(cause, hint));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A start is refused: what is said, and that doing what the hint says ends in a start.
 
 mod grants;
-pub mod hints;
+mod hints;
 mod settings;

@@ -1,11 +1,11 @@
 //! Settings and command lines that are refused before anything is done.
 
-use crate::harness::container::Container;
+use crate::harness::container::{Container, lines};
 use crate::harness::starts::{GRANTED, app};
 
 #[track_caller]
 fn refused(container: Container, code: i32, cause: &str, hint: &str) {
-    container.shim(&["/state"]).refuses(code, &format!("capshim: {cause}\ncapshim: hint: {hint}\n"));
+    container.shim(&["/state"]).refuses(code, &lines(cause, hint));
 }
 
 #[test]

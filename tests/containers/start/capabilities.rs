@@ -3,9 +3,7 @@
 
 use crate::harness::capabilities::NAMES;
 use crate::harness::container::Container;
-use crate::harness::starts::app;
-
-const GROUPS: &str = "29, 1000, 1001";
+use crate::harness::starts::{GROUPS, app};
 
 /// Granted these beside what a switch of user takes, and asked for this.
 fn granted(names: &[&str], asked: &str) -> Container {

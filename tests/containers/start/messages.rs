@@ -3,9 +3,8 @@
 use crate::harness::attach::Whose;
 use crate::harness::container::Container;
 use crate::harness::inits::{lock, next};
-use crate::harness::live::{Live, children, eventually, kill, status};
+use crate::harness::live::{Live, children, eventually, kill, queue, status};
 use crate::harness::starts;
-use crate::init::signals::queue;
 
 /// A start with something to say.
 fn talkative(init: &str) -> Container {

@@ -4,8 +4,8 @@
 use std::process::Command;
 
 use crate::harness::container::{Container, Output, cannot_execute};
+use crate::harness::install::{INSTALL, SAID, init};
 use crate::harness::volume::Volume;
-use crate::install::copy::{INSTALL, SAID, init};
 
 const RUN: [&str; 2] = ["/shim/capshim", "/state"];
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use capshim::elf;
 
 use crate::harness::container::{Container, find};
+use crate::harness::elf::{ELSEWHERE, HERE, header};
 use crate::harness::start::Start;
 use crate::refuse::hints::{
     GROUPS, STATE, Way::*, as_app, exactly, lock, performs, with_lock, without_no_new_privs,
@@ -29,17 +30,6 @@ const SCRIPT: &str = "#!/bin/sh\n/state\n";
 fn program(container: Container, path: &str, content: impl AsRef<[u8]>) -> Container {
     container.file(path, content).mode(path, 0o755)
 }
-
-/// The first 64 bytes of a program for this machine number (elf(5), e_machine).
-pub fn header(machine: u8) -> Vec<u8> {
-    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
-    program.resize(64, 0);
-    (program[16], program[18]) = (2, machine);
-    program
-}
-
-pub const HERE: u8 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
-pub const ELSEWHERE: u8 = if cfg!(target_arch = "aarch64") { 62 } else { 183 };
 
 #[test]
 fn a_command_is_named_so_that_it_is_found() {

@@ -6,11 +6,11 @@ use std::fs;
 use serde_json::Value;
 
 use crate::harness::container::{Container, Output, find};
+use crate::harness::install::{INSTALL, SAID, init, root};
 use crate::harness::perform::unfiltered;
+use crate::harness::race::{crowded, outrun, placed};
 use crate::harness::start::Start;
 use crate::harness::volume::Volume;
-use crate::install::copy::{INSTALL, SAID, init, root};
-use crate::install::race::{crowded, outrun, placed};
 use crate::refuse::hints::{Way::*, performs};
 
 fn installed(output: &Output) {

@@ -2,7 +2,7 @@
 //! hint is done. Its words are performed as they stand, where they can be typed; what a
 //! human has to do, a closure does. The other files have the cases.
 
-pub mod commands;
+mod commands;
 mod files;
 mod grants;
 mod install;
@@ -18,10 +18,7 @@ use crate::harness::container::{Container, Output};
 use crate::harness::perform::{perform, spellings};
 use crate::harness::sources::sources;
 use crate::harness::start::Start;
-use crate::harness::starts::GRANTED;
-
-/// The groups of `app` in the image.
-pub const GROUPS: &str = "29, 1000, 1001";
+use crate::harness::starts::{GRANTED, GROUPS};
 
 pub const STATE: [&str; 2] = ["/capshim", "/state"];
 
