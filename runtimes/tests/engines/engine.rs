@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::container::{Output, on_terminal};
+use crate::container::Output;
+use crate::container::run::on_terminal;
 use crate::images::output;
 use crate::machine::{Machine, ROOTS, USER, USERS};
 

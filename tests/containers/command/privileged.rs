@@ -1,7 +1,8 @@
 //! Commands whose file has capabilities or set-id bits of its own, which make the kernel
 //! clear the ambient set: refused where the application would not hold what was asked.
 
-use crate::harness::container::{Container, lines};
+use crate::harness::container::Container;
+use crate::harness::container::output::lines;
 use crate::harness::starts::{self, GROUPS, app};
 
 /// What a hint says of a file that gives NET_RAW.

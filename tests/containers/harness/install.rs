@@ -17,7 +17,7 @@ pub fn init(volume: &Volume) -> Container {
 
 /// The same without any capability.
 pub fn root(volume: &Volume) -> Container {
-    Container::user(0, 0).read_only_root().volume(volume.folder(), "/shim", &[])
+    Container::user(0, 0).read_only().volume(volume.folder(), "/shim", &[])
 }
 
 impl Output {

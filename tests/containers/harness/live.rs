@@ -12,7 +12,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::pipe;
 
-use crate::harness::container::{Container, Output, on_terminal};
+use crate::harness::container::run::on_terminal;
+use crate::harness::container::{Container, Output};
 
 /// What takes longer fails its test.
 pub const LIMIT: Duration = Duration::from_secs(60);

@@ -147,7 +147,7 @@ fn an_image_with_nothing_in_it_will_do() {
     let volume = Volume::on_disk();
     let image =
         Container::user(0, 0).capabilities(&["SETFCAP", "SYS_CHROOT"]).copy("/capshim", "/scratch/capshim");
-    let image = image.read_only_root().volume(volume.folder(), "/scratch/shim", &[]);
+    let image = image.read_only().volume(volume.folder(), "/scratch/shim", &[]);
     image.run(&[&["/bin/busybox", "chroot", "/scratch"], &INSTALL[..]].concat()).installed(SAID);
     volume.has_the_copy();
 }

@@ -1,7 +1,8 @@
 //! `--install` where a call fails or a signal comes: the old file or the whole new one is there,
 //! and no third.
 
-use crate::harness::container::{Output, find, lines};
+use crate::harness::container::output::lines;
+use crate::harness::container::{Output, find};
 use crate::harness::install::{INSTALL, SAID, init};
 use crate::harness::strace::{self, Call, Fault};
 use crate::harness::volume::Volume;

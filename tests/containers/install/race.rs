@@ -4,7 +4,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::container::{find, lines};
+use crate::harness::container::find;
+use crate::harness::container::output::lines;
 use crate::harness::install::{INSTALL, SAID, init};
 use crate::harness::live::kill;
 use crate::harness::race::{crowded, outrun, placed};

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::harness::container::{Container, built, lines};
+use crate::harness::container::output::lines;
+use crate::harness::container::{Container, built};
 use crate::harness::install::{INSTALL, SAID, init, root};
 use crate::harness::volume::Volume;
 

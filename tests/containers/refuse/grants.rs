@@ -1,7 +1,8 @@
 //! What is said where the container was not granted what the settings need. Each case is
 //! told apart from what was observed, with the words to type.
 
-use crate::harness::container::{Container, lines};
+use crate::harness::container::Container;
+use crate::harness::container::output::lines;
 use crate::harness::starts::{GRANTED, app, lock, user_lock};
 
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \

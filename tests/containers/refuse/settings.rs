@@ -1,6 +1,7 @@
 //! Settings and command lines that are refused before anything is done.
 
-use crate::harness::container::{Container, lines};
+use crate::harness::container::Container;
+use crate::harness::container::output::lines;
 use crate::harness::starts::{GRANTED, app};
 
 #[track_caller]

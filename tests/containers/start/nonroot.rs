@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use crate::harness::container::{Container, Output, cannot_execute};
+use crate::harness::container::run::cannot_execute;
+use crate::harness::container::{Container, Output};
 use crate::harness::install::{INSTALL, SAID, init};
 use crate::harness::volume::Volume;
 
@@ -19,7 +20,7 @@ fn installed(volume: Volume) -> Volume {
 /// The application's container, without the grant, by Pod Security's *restricted*: no root, no
 /// privilege escalation, a seccomp filter, and nothing to write to.
 fn restricted(volume: &Volume, uid: u32) -> Container {
-    let image = Container::user(uid, uid).without("/capshim").read_only_root();
+    let image = Container::user(uid, uid).without("/capshim").read_only();
     let image = image.no_new_privs().runtime_default().env("CAPSHIM_CAPS", "ipc_lock");
     image.volume(volume.folder(), "/shim", &["ro"])
 }
@@ -100,7 +101,7 @@ fn behind_a_shell_it_works_without_no_new_privs_alone() {
          securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges\n",
     );
     let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
-    let start = start.volume(volume.folder(), "/shim", &["ro"]).read_only_root();
+    let start = start.volume(volume.folder(), "/shim", &["ro"]).read_only();
     start.run(&script).is_exactly(1000, 1000, "none", "IPC_LOCK");
     // The shell may come after.
     app(&volume)
