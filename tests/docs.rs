@@ -171,7 +171,7 @@ fn the_manual_has_the_options_of_the_help() {
 
 #[test]
 fn every_test_that_a_document_names_is_there() {
-    let code = texts(&["tests", "runtimes/tests", "src"]);
+    let code = texts(&["tests", "src"]);
     let faults = read("docs/faults.md");
     let mut seen = 0;
     for row in faults.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {

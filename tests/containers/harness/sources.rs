@@ -15,7 +15,10 @@ pub fn sources(folder: &str) -> Vec<Source> {
         let entries = fs::read_dir(&next).unwrap_or_else(|error| panic!("{}: {error}", next.display()));
         for path in entries.map(|entry| entry.expect("an entry").path()) {
             if path.is_dir() {
-                folders.push(path);
+                // Cargo's mark of a folder that it builds in.
+                if !path.join("CACHEDIR.TAG").exists() {
+                    folders.push(path);
+                }
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let below = path.strip_prefix(&folder).expect("a path below").to_str().expect("text");
                 found.push((below.to_owned(), fs::read_to_string(&path).expect("source")));

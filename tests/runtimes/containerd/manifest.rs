@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::images;
 
 pub fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kubernetes")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/kubernetes")
 }
 
 /// The first object of a file.

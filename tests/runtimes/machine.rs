@@ -172,5 +172,5 @@ fn write(folder: &Path) {
 
 /// The repository's folder.
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder")
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a folder")
 }

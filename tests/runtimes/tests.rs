@@ -12,7 +12,7 @@ mod wrapping;
 /// The same users and groups, and the same words for what a container left behind, as in the
 /// tests that start runc by themselves.
 #[allow(dead_code)]
-#[path = "../../tests/containers/harness/container/mod.rs"]
+#[path = "../containers/harness/container/mod.rs"]
 mod container;
 
 /// A test says itself what it takes.
