@@ -75,9 +75,9 @@ fn documented(dockerfile: &str) -> Vec<Vec<&str>> {
     lines
 }
 
-/// Builds Dockerfile.example and starts it, both as it says itself; then without the grant.
+/// Builds examples/Dockerfile and starts it, both as it says itself; then without the grant.
 fn example(builder: Builder) {
-    let lines = documented(include_str!("../../../Dockerfile.example"));
+    let lines = documented(include_str!("../../../examples/Dockerfile"));
     let [build, run] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!((&build[..2], &run[..2]), (&["docker", "build"][..], &["docker", "run"][..]));
     let name = format!("lock-memory-{}", format!("{builder:?}").to_lowercase());

@@ -32,7 +32,7 @@ mkdir -p target/release/examples
 case "$*" in
     "build --release --locked --bin capshim") [ -f src/main.rs ] && cp /prebuilt/capshim target/release ;;
     "build --release --locked --example lock_memory")
-        [ -f examples/lock_memory.rs ] && cp /prebuilt/lock_memory target/release/examples ;;
+        [ -f tests/payloads/lock_memory.rs ] && cp /prebuilt/lock_memory target/release/examples ;;
     *) exit 64 ;;
 esac
 "#;

@@ -2,14 +2,14 @@
 //! of which is observed here.
 
 use std::fs;
-use std::path::Path;
+use std::sync::Mutex;
 
 use super::engine::{Engine, Kind};
 use super::from::{APP, NON_ROOT};
 use super::needs_engines;
 use super::versions::docker_permits_users;
 use crate::container::{Container, Output};
-use crate::machine::Machine;
+use crate::machine::{Machine, repository};
 use crate::needs;
 
 /// How the table's first line begins.
@@ -80,20 +80,40 @@ fn words(output: &Output) -> String {
     format!("uid {}: {}", state["uid"], sets[0])
 }
 
-/// Compares what a runtime does in every mode with its column, and keeps that for
-/// scripts/runtimes-table.
+/// Compares what a runtime does in every mode with its column. With UPDATE_DOCS (`make docs`) it
+/// writes the column instead.
 #[track_caller]
 pub fn column(name: &str, version: &str, run: impl Fn(&Mode) -> Option<Output>) {
-    let seen: Vec<(&str, String)> =
+    let mut seen: Vec<(&str, String)> =
         MODES.iter().map(|mode| (mode.name, run(mode).map_or("–".into(), |output| words(&output)))).collect();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/table");
-    fs::create_dir_all(&folder).expect("a folder");
-    let rows = [("version", version.to_owned())].into_iter().chain(seen.clone());
-    let text: String = rows.map(|(row, cell)| format!("{row}\t{cell}\n")).collect();
-    fs::write(folder.join(name), text).expect("a file");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        seen.push(("version", version.to_owned()));
+        return update(name, &seen);
+    }
     for (row, cell) in seen {
         assert_eq!(expected(row, name, version), cell, "docs/runtimes.md, and observed: {row}, {name}");
     }
+}
+
+/// Writes a column's cells into the document; its rows must be there.
+fn update(column: &str, seen: &[(&str, String)]) {
+    // The columns' tests run at the same time.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().expect("the lock");
+    let file = repository().join("docs/runtimes.md");
+    let text = fs::read_to_string(&file).expect("the document");
+    let (before, table) = text.split_at(text.find(TABLE).expect("the table"));
+    let (table, after) = table.split_at(table.find("\n\n").expect("the table's end"));
+    let at = rows(TABLE).next().and_then(|names| names.iter().position(|name| *name == column));
+    let mut lines: Vec<String> = table.lines().map(str::to_owned).collect();
+    for (row, cell) in seen {
+        let line = lines.iter_mut().find(|line| line.starts_with(&format!("| {row} | ")));
+        let line = line.unwrap_or_else(|| panic!("docs/runtimes.md has no row {row}"));
+        let mut cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        cells[at.expect("a column of the table")] = cell;
+        *line = format!("| {} |", cells.join(" | "));
+    }
+    fs::write(file, [before, &lines.join("\n"), after].concat()).expect("the document");
 }
 
 /// The cell of Docker's that depends on its version, as the document says below the table.
