@@ -39,12 +39,11 @@ macro_rules! c_main {
             $run(&args, environment, blocked)
         }
 
-        /// The unwinder's function by which a panic walks the stack, where scripts/build-static
-        /// links with the toolchain's own standard library: there is nothing to walk, as this
-        /// program's code has no unwind tables there. With it all of std's reader of debug
-        /// information drops out, which would open files where the environment has
-        /// RUST_BACKTRACE, and is a third of the binary.
-        #[cfg(no_stack_trace)]
+        /// The unwinder's function by which a panic walks the stack. scripts/build-static makes
+        /// no unwind tables, so there is nothing to walk. As this is known when linking, std's reader
+        /// of debug information drops out: a third of the binary, which would open files where
+        /// the environment has RUST_BACKTRACE.
+        #[cfg(no_unwinder)]
         #[unsafe(no_mangle)]
         extern "C" fn _Unwind_Backtrace(
             _trace: *const std::ffi::c_void,
@@ -54,7 +53,26 @@ macro_rules! c_main {
             const END_OF_STACK: std::ffi::c_int = 5;
             END_OF_STACK
         }
+
+        // All else of the unwinder that std's code names. With it the linker takes nothing from
+        // libunwind, where it would find a second _Unwind_Backtrace and fail.
+        $crate::never_called! {
+            _Unwind_GetDataRelBase _Unwind_GetIPInfo _Unwind_GetLanguageSpecificData
+            _Unwind_GetRegionStart _Unwind_GetTextRelBase _Unwind_Resume _Unwind_SetGR _Unwind_SetIP
+        }
     };
+}
+
+/// For `c_main!`: functions of the unwinder that nothing calls, since a panic aborts.
+#[macro_export]
+macro_rules! never_called {
+    ($($function:ident)+) => { $(
+        #[cfg(no_unwinder)]
+        #[unsafe(no_mangle)]
+        extern "C" fn $function() -> ! {
+            std::process::abort()
+        }
+    )+ };
 }
 
 unsafe extern "C" {
