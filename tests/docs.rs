@@ -225,14 +225,84 @@ fn links_and_commands_in_the_documents_lead_somewhere() {
                 assert!(linked.lines().any(|line| anchor(line) == section), "{document}: {target}");
             }
         }
-        for script in text
-            .split('`')
-            .filter_map(|word| word.split(' ').next())
-            .filter(|word| word.starts_with("scripts/"))
-        {
-            assert!(root().join(script).exists(), "{document}: {script}");
+    }
+}
+
+/// Every file of the repository in this folder and those below, and its text, if it is one.
+fn all_files(folder: &Path) -> Vec<(PathBuf, String)> {
+    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let not_ours = [".git", "artifacts", "corpus", "dist", "target"];
+    let ours = entries.filter(|path| !not_ours.iter().any(|name| path.ends_with(name)));
+    ours.flat_map(|path| match path.is_dir() {
+        true => all_files(&path),
+        false => vec![(path.clone(), fs::read_to_string(&path).unwrap_or_default())],
+    })
+    .collect()
+}
+
+#[test]
+fn every_script_that_a_file_names_is_there() {
+    let mut seen = 0;
+    for (path, text) in all_files(root()) {
+        for rest in text.split("scripts/").skip(1) {
+            let ends = |letter: char| !(letter.is_ascii_alphanumeric() || "-_.".contains(letter));
+            let script = rest.split(ends).next().unwrap_or_default().trim_end_matches('.');
+            assert!(root().join("scripts").join(script).exists(), "{}: scripts/{script}", path.display());
+            seen += 1;
         }
     }
+    assert!(seen > 80, "{seen}");
+}
+
+/// A filter that fits no test would run none, and pass.
+#[test]
+fn every_test_that_the_makefile_or_a_script_asks_for_is_there() {
+    let code = texts(&["tests"]);
+    let named = ["fn ", "mod ", "pub mod "];
+    let names: Vec<&str> =
+        code.lines().filter(|line| named.iter().any(|word| line.starts_with(word))).collect();
+    let commands = [read("Makefile"), read("scripts/aarch64"), read("scripts/glibc")].concat();
+    let after = |word| commands.split(word).skip(1).filter_map(|rest| rest.split_whitespace().next());
+    let paths = commands.split_whitespace().filter(|word| word.contains("::"));
+    let asked = after("--skip ")
+        .chain(after("--test containers "))
+        .chain(after("--test peers "))
+        .chain(after("scripts/runtimes "));
+    let mut seen = 0;
+    for name in asked.chain(paths).flat_map(|word| word.trim_end_matches('\'').split("::")) {
+        if name.starts_with(|first: char| first.is_ascii_lowercase()) {
+            assert!(names.iter().any(|line| line.contains(name)), "no test {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 40, "{seen}");
+}
+
+#[test]
+fn make_help_has_a_sentence_for_each_target_and_documents_name_no_other() {
+    let makefile = read("Makefile");
+    let rules = makefile.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_lowercase()));
+    let targets: BTreeSet<&str> = rules
+        .map(|rule| {
+            let (target, sentence) =
+                rule.split_once(": ## ").unwrap_or_else(|| panic!("no sentence: {rule}"));
+            assert!(sentence.ends_with('.') && sentence.matches(". ").count() == 0, "{rule}");
+            target
+        })
+        .collect();
+    let phony = makefile.split_once(".PHONY:").expect("a list").1.replace("\\\n", "");
+    let phony: BTreeSet<&str> = phony.lines().next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(phony, targets);
+    let mut seen = 0;
+    for document in [files(".", ".md"), files("docs", ".md")].concat() {
+        let text = fs::read_to_string(&document).expect("a document");
+        for command in text.split('`').filter_map(|word| word.strip_prefix("make ")) {
+            let target = command.split_whitespace().next().unwrap_or_default();
+            assert!(targets.contains(target), "{}: make {target}", document.display());
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! the settings promise is checked on every application that ran without the program's code;
 //! and `--check` says of every case what its run did.
 //!
-//!     scripts/proof [CASES [SEED]]
+//!     make proof [CASES=100000] [SEED=1]
 //!
 //! A difference is shrunk and printed as a `Case` to paste into `KNOWN`. The start is made by
 //! code that shares nothing with the program's own.
