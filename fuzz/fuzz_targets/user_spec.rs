@@ -1,7 +1,7 @@
 //! `CAPSHIM_USER` and `CAPSHIM_GROUPS`.
 #![no_main]
 
-use capshim::identity::{Gid, GroupPolicy, Id, Ref, Uid, UserSpec};
+use capshim::identity::{GroupPolicy, Id, Ref, Uid, UserSpec};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
