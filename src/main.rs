@@ -7,29 +7,31 @@
 use std::ffi::{CStr, c_int};
 use std::fmt::Display;
 
-use capshim::cli::{self, Action};
-use capshim::config::{self, Log};
-use capshim::error::{Exit, Note, Refusal};
-use capshim::init::{self, Side};
-use capshim::prepare::{Prepared, prepare};
-use capshim::sys::{self, Blocked, Environment, Memory};
-use capshim::{check, credentials, environment, exec, install};
+use capshim::install;
+use capshim::model::error::{Exit, Note, Refusal};
+use capshim::process::{failures, observe};
+use capshim::run::{Prepared, Reached, Ready, prepare, ready};
+use capshim::settings::arguments::{self, Action};
+use capshim::settings::names;
+use capshim::settings::{Config, Log};
+use capshim::system::{self, Blocked, Environment, Memory};
+use capshim::{check, command};
 
 #[global_allocator]
 static MEMORY: Memory = Memory::new();
 
-capshim::c_main!(run, config::may_ask_for_init);
+capshim::c_main!(run, names::may_ask_for_init);
 
 /// Signals are blocked where init mode was asked for.
 fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
-    let action = cli::parse(args);
+    let action = arguments::parse(args);
     if !matches!(action, Ok(Action::Run { .. })) {
         // What is left of it is whether it was possible, which a check tells.
         let _ = blocked.undo();
     }
     let result = match action {
-        Ok(Action::Help) => print(cli::HELP).map(|()| 0),
-        Ok(Action::Version) => print(cli::VERSION).map(|()| 0),
+        Ok(Action::Help) => print(arguments::HELP).map(|()| 0),
+        Ok(Action::Version) => print(arguments::VERSION).map(|()| 0),
         Ok(Action::Check { argv }) => check::check(argv, environment.entries(), blocked, print),
         Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
             installed.warnings.iter().for_each(|warning| drop(say(warning)));
@@ -54,30 +56,30 @@ fn start(
     environment: Environment,
     blocked: Blocked,
 ) -> Result<c_int, Refusal> {
-    let Prepared { config, start, plan, .. } = prepare(credentials::read()?, environment.entries())?;
+    let config = Config::parse(environment.entries());
+    let Prepared { config, start, plan, .. } = prepare(observe::read()?, config)?;
     let wanted = |note: &Note| wanted(note, config.log);
-    let (verified, notes, gate) = match init::apply(&plan, start, blocked)? {
-        Side::Application(verified, notes, gate) => (verified, notes, gate),
-        Side::Parent(parent) => {
-            // The application may read what is left in the parent, and the child has its copy.
-            environment.erase();
-            // Its signals stay blocked in any case.
-            return parent.stay(|note| {
-                if wanted(&note) {
-                    let _ = say(note);
-                }
-            });
-        }
-    };
+    let Ready { verified, found, environment, notes, gate } =
+        match ready(&plan, start, blocked, environment.entries(), |path, verified| {
+            command::find(command, path, verified)
+        })? {
+            Reached::Application(ready) => ready,
+            Reached::Parent(parent) => {
+                // The application may read what is left in the parent, and the child has its copy.
+                environment.erase();
+                // Its signals stay blocked in any case.
+                return parent.stay(|note| {
+                    if wanted(&note) {
+                        let _ = say(note);
+                    }
+                });
+            }
+        };
 
-    let environment =
-        environment::for_application(environment.entries(), &plan.start, &plan.target, gate.renumbering());
-    let environment: Vec<&CStr> = environment.iter().map(AsRef::as_ref).collect();
-    let found = exec::find(command, environment::value(&environment, b"PATH"), &verified)?;
     let notes = plan.notes.iter().chain(&notes).cloned().chain(found.effect.note());
     say(notes.filter(wanted).map(|note| note.to_string()).collect::<String>())?;
     gate.pass()?;
-    Err(exec::exec(verified, found, argv, &environment))
+    Err(command::exec(verified, found, argv, &environment))
 }
 
 fn wanted(note: &Note, log: Log) -> bool {
@@ -89,10 +91,10 @@ fn wanted(note: &Note, log: Log) -> bool {
 
 /// In one write where the kernel takes it so, and lines of other processes do not come between.
 fn say(message: impl Display) -> Result<(), Refusal> {
-    sys::say(message.to_string().as_bytes()).map_err(init::failed("rt_sigprocmask(SIG_SETMASK)"))
+    system::say(message.to_string().as_bytes()).map_err(failures::failed("rt_sigprocmask(SIG_SETMASK)"))
 }
 
 fn print(text: &str) -> Result<(), Refusal> {
-    sys::print(text.as_bytes())
+    system::print(text.as_bytes())
         .map_err(|errno| Refusal::new(Exit::System, format!("write(standard output): {errno}")))
 }

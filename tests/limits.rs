@@ -8,15 +8,18 @@ use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::io::{self, BufRead, Read};
 
-use capshim::accounts::{Accounts, LONGEST_LINE};
-use capshim::capset::CapSet;
-use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
-use capshim::environment::{self, Person};
-use capshim::error::Refusal;
-use capshim::exec;
-use capshim::groups;
-use capshim::identity::{self, Gid, Id, Uid};
+use capshim::accounts::entries::Accounts;
+
+use capshim::accounts::environment::{self, Person};
+use capshim::accounts::lines::LONGEST_LINE;
+use capshim::accounts::resolve;
+use capshim::command::search;
+use capshim::model::caps::CapSet;
+use capshim::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
+use capshim::model::error::Refusal;
+use capshim::model::ids::{Gid, Id, Uid};
+use capshim::plan::groups;
+use capshim::settings::Config;
 
 const MEGABYTE: usize = 1 << 20;
 
@@ -284,7 +287,7 @@ fn a_path_of_a_megabyte() {
         let make = |size: usize| part.repeat(size / part.len());
         assert_linear(MEGABYTE / 2, 16, make, |path| {
             let entries = path.split(':').filter(|entry| !entry.is_empty()).count();
-            assert_eq!(exec::candidates(c"sh", path.as_bytes()).count(), entries);
+            assert_eq!(search::candidates(c"sh", path.as_bytes()).count(), entries);
         });
     }
 }
@@ -306,7 +309,7 @@ fn names_that_are_not_there_are_told_in_short() {
     for user in [long.clone(), format!("{long}:web"), format!("1000:{long}")] {
         let config = parse(&[&format!("CAPSHIM_USER={user}")]).unwrap();
         let accounts = read(&config, b"", b"");
-        assert_short(&identity::resolve(config.user.as_ref().unwrap(), &accounts).unwrap_err());
+        assert_short(&resolve::resolve(config.user.as_ref().unwrap(), &accounts).unwrap_err());
     }
 }
 

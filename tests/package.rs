@@ -36,7 +36,7 @@ fn the_package_has_the_sources_and_what_a_user_reads() {
         ["CHANGELOG.md", "Cargo.lock", "Cargo.toml", "Cargo.toml.orig", "LICENSE-APACHE", "LICENSE-MIT"];
     let documents = ["README.md", "SECURITY.md", "docs/capshim.8"];
     assert_eq!(rest, [&expected[..], &documents].concat());
-    assert!(listed.contains("\nsrc/main.rs\n") && listed.contains("\nsrc/help.txt\n"));
+    assert!(listed.contains("\nsrc/main.rs\n") && listed.contains("\nsrc/settings/help.txt\n"));
 }
 
 #[test]
@@ -87,9 +87,10 @@ fn the_binary_is_no_larger_than_the_readme_says() {
     };
     let folder = root().join(folder);
     let toolchain = fs::read_to_string(folder.join("toolchain")).expect("build-static's note");
-    let (kibibytes, words) = match toolchain.contains("musl: as in this Rust's ") {
-        true => (450, "450 KiB with the toolchain's standard library"),
-        false => (256, "256 KiB with one that is compiled for size"),
+    let (kibibytes, words) = if toolchain.contains("musl: as in this Rust's ") {
+        (450, "450 KiB with the toolchain's standard library")
+    } else {
+        (256, "256 KiB with one that is compiled for size")
     };
     let size = fs::metadata(folder.join("capshim")).expect("the binary").len();
     println!("{size} bytes, and at most {words}");

@@ -3,7 +3,7 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use capshim::capset::{self, Cap};
+use capshim::model::caps::{self, Cap};
 
 use crate::folder::{Folder, LARGE_MEGABYTES, LINES, MANY_LINES, ROOT, USER};
 
@@ -206,7 +206,7 @@ impl Case {
     /// Grants these and asks capshim for them.
     fn ask(&mut self, caps: &[Cap]) -> &mut Case {
         self.start.granted = [caps, &[Cap::CAP_SETGID, Cap::CAP_SETUID]].concat();
-        let names: Vec<String> = caps.iter().map(|cap| capset::name(*cap as u8)).collect();
+        let names: Vec<String> = caps.iter().map(|cap| caps::name(*cap as u8)).collect();
         self.environment.retain(|entry| !entry.to_bytes().starts_with(b"CAPSHIM_CAPS="));
         self.environment.push(c_string(format!("CAPSHIM_CAPS={}", names.join(","))));
         self

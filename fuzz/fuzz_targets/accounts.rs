@@ -6,12 +6,17 @@
 
 use std::collections::BTreeSet;
 
-use capshim::accounts::{Accounts, User};
-use capshim::capset::CapSet;
-use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
-use capshim::groups::{self, Groups};
-use capshim::identity::{self, Gid, GroupPolicy, Id, Inherited, Ref, Uid, UserSpec};
+use capshim::accounts::entries::Accounts;
+
+use capshim::accounts::lines::User;
+use capshim::accounts::resolve;
+use capshim::model::caps::CapSet;
+use capshim::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
+use capshim::model::ids::{Gid, Id, OVERFLOW_ID, Uid, parse_id};
+use capshim::plan::groups::{self, Groups};
+use capshim::settings::Config;
+use capshim::settings::groups::{GroupPolicy, Inherited};
+use capshim::settings::user::{Ref, UserSpec};
 use libfuzzer_sys::fuzz_target;
 
 const BETWEEN: &[u8] = b"\n----\n";
@@ -50,7 +55,7 @@ fuzz_target!(|data: &[u8]| {
     }
     accounts.of_target.iter().for_each(|gid| assert!(has_number(rest, *gid)));
 
-    let Ok(identity) = identity::resolve(&spec, &accounts) else { return };
+    let Ok(identity) = resolve::resolve(&spec, &accounts) else { return };
     assert_ne!(identity.uid.raw(), u32::MAX);
     assert_eq!(
         identity.uid == Uid::ROOT,
@@ -85,7 +90,7 @@ fn start() -> Credentials {
     Credentials {
         uid: Ids::all(Uid::ROOT),
         gid: Ids::all(Gid::ROOT),
-        groups: [0, 6, 10, 2000, identity::OVERFLOW_ID].map(|gid| Gid::new(gid).expect("a gid")).to_vec(),
+        groups: [0, 6, 10, 2000, OVERFLOW_ID].map(|gid| Gid::new(gid).expect("a gid")).to_vec(),
         permitted: CapSet::EMPTY,
         effective: CapSet::EMPTY,
         inheritable: CapSet::EMPTY,
@@ -142,10 +147,10 @@ fn groups_come_from_somewhere(
         let allowed = match policy {
             _ if stays => inherited,
             _ if listed.contains(group) => true,
-            Inherited::Auto if !switches => inherited && group.raw() != identity::OVERFLOW_ID,
+            Inherited::Auto if !switches => inherited && group.raw() != OVERFLOW_ID,
             Inherited::Auto => {
                 let of_target = accounts.of_target.contains(group) && *group != Gid::ROOT;
-                of_target || (inherited && *group != Gid::ROOT && group.raw() != identity::OVERFLOW_ID)
+                of_target || (inherited && *group != Gid::ROOT && group.raw() != OVERFLOW_ID)
             }
             Inherited::Keep => inherited,
             Inherited::Drop => false,
@@ -165,7 +170,7 @@ fn roots_groups_are_dropped(list: &[Gid], accounts: &Accounts, own: Gid, group: 
         if odd || line.contains(&0) || !of_root {
             continue;
         }
-        let Some(gid) = identity::parse_id::<Gid>(number) else { continue };
+        let Some(gid) = parse_id::<Gid>(number) else { continue };
         assert!(!list.contains(&gid) || gid == own || accounts.of_target.contains(&gid), "{gid} is root's");
     }
 }

@@ -1,7 +1,9 @@
 //! `CAPSHIM_CAPS`.
 #![no_main]
 
-use capshim::capset::{ALL, CapSet, Request, name};
+use capshim::model::caps::{ALL, CapSet, name};
+
+use capshim::settings::capabilities::Request;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use capshim::elf::{loader_in, machine};
+use capshim::command::elf::{loader_in, machine};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

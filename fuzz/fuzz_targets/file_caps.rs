@@ -3,10 +3,11 @@
 //! The input: sets, ids and switches of the process (43 bytes), then the attribute.
 #![no_main]
 
-use capshim::capset::CapSet;
-use capshim::credentials::Securebits;
-use capshim::file_caps::{After, Before, Executable, FileCaps, Obstacle, after_exec};
-use capshim::identity::{Gid, Id, Uid};
+use capshim::command::after_exec::{After, Before, Executable, Obstacle, after_exec};
+use capshim::model::caps::CapSet;
+use capshim::model::credentials::Securebits;
+use capshim::model::file_caps::FileCaps;
+use capshim::model::ids::{Gid, Id, Uid};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

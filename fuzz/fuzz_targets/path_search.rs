@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 
-use capshim::exec::candidates;
+use capshim::command::search::candidates;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,7 @@
 //! `#!` lines, against load_script() of Linux's fs/binfmt_script.c written down step by step.
 #![no_main]
 
-use capshim::file_caps::{HEAD, Head, head};
+use capshim::model::script::{HEAD, Head, head};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -3,11 +3,13 @@
 
 use std::ffi::{CStr, CString};
 
-use capshim::capset::Request;
-use capshim::config::{self, Config, Init, Log};
-use capshim::environment::{self, Person};
-use capshim::error::Exit;
-use capshim::identity::{Id, Ref, Uid};
+use capshim::accounts::environment::{self, Person};
+use capshim::model::error::Exit;
+use capshim::model::ids::{Id, Uid};
+use capshim::settings::capabilities::Request;
+use capshim::settings::names;
+use capshim::settings::user::Ref;
+use capshim::settings::{Config, Init, Log};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -53,12 +55,12 @@ fn printing_and_parsing_again_is_the_identity(config: &Config) {
 
 /// Signals are blocked before anything is parsed.
 fn init_mode_is_told_before_parsing(config: &Config, entries: &[&CStr]) {
-    let told = entries.iter().any(|entry| config::may_ask_for_init(entry));
+    let told = entries.iter().any(|entry| names::may_ask_for_init(entry));
     assert_eq!(config.init != Init::Off, told);
 }
 
 fn root_only_where_it_was_written(config: &Config, entries: &[&CStr]) {
-    let written = environment::value(entries, config::USER.as_bytes());
+    let written = environment::value(entries, names::USER.as_bytes());
     assert_eq!(config.user.is_some(), written.is_some());
     if let (Some(spec), Some(written)) = (&config.user, written) {
         let user = written.split(|&byte| byte == b':').next().unwrap_or_default();
@@ -67,7 +69,7 @@ fn root_only_where_it_was_written(config: &Config, entries: &[&CStr]) {
             assert!(uid.raw() != u32::MAX && (uid != Uid::ROOT || user == b"0"));
         }
     }
-    if environment::value(entries, config::CAPS.as_bytes()).is_none() {
+    if environment::value(entries, names::CAPS.as_bytes()).is_none() {
         assert_eq!(config.caps, Request::default());
     }
 }
@@ -75,8 +77,8 @@ fn root_only_where_it_was_written(config: &Config, entries: &[&CStr]) {
 fn nothing_but_settings_leaves_the_environment(entries: &[&CStr]) {
     let nobody = Person { name: None, home: None };
     let kept = environment::for_application(entries, &nobody, &nobody, None);
-    let ours = entries.iter().filter(|entry| config::is_setting(entry)).count();
-    let home = entries.iter().any(|entry| config::split(entry).0 == b"HOME");
+    let ours = entries.iter().filter(|entry| names::is_setting(entry)).count();
+    let home = entries.iter().any(|entry| names::split(entry).0 == b"HOME");
     assert_eq!(kept.len(), entries.len() - ours + usize::from(!home));
-    assert!(!kept.iter().any(|entry| config::is_setting(entry)));
+    assert!(!kept.iter().any(|entry| names::is_setting(entry)));
 }

@@ -1,7 +1,11 @@
 //! `CAPSHIM_USER` and `CAPSHIM_GROUPS`.
 #![no_main]
 
-use capshim::identity::{GroupPolicy, Id, Ref, Uid, UserSpec};
+use capshim::model::ids::{Id, Uid};
+
+use capshim::settings::groups::GroupPolicy;
+
+use capshim::settings::user::{Ref, UserSpec};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -112,9 +112,10 @@ fn at_secure() -> bool {
 }
 
 fn three(real: u32, effective: u32, saved: u32) -> String {
-    match real == effective && effective == saved {
-        true => real.to_string(),
-        false => format!("{real}/{effective}/{saved}"),
+    if real == effective && effective == saved {
+        real.to_string()
+    } else {
+        format!("{real}/{effective}/{saved}")
     }
 }
 

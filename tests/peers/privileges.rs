@@ -140,16 +140,11 @@ fn a_missing_setuid_is_not_named_by_any_of_the_three() {
     let start = || as_user("app").capabilities(&["SETGID"]);
     let named = |output: &Output| {
         let refusal = refused(output).words;
-        match output.stderr.contains("SETUID") {
-            true => right(format!("{refusal}, named")),
-            false => {
-                assert!(
-                    output.stderr.to_lowercase().contains("operation not permitted"),
-                    "{}",
-                    output.stderr
-                );
-                wrong(format!("{refusal}, not named"))
-            }
+        if output.stderr.contains("SETUID") {
+            right(format!("{refusal}, named"))
+        } else {
+            assert!(output.stderr.to_lowercase().contains("operation not permitted"), "{}", output.stderr);
+            wrong(format!("{refusal}, not named"))
         }
     };
     row(

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
-use capshim::accounts::{Accounts, Doubt};
-use capshim::capset::CapSet;
-use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
-use capshim::diagnose;
-use capshim::error::{Exit, Refusal};
-use capshim::file_caps::{self, After, Before, Executable, Obstacle};
-use capshim::identity::{Gid, Id, Uid};
-use capshim::outcome;
-use capshim::own_file::OwnFile;
-use capshim::plan::{self, Step};
+use capshim::accounts::entries::{Accounts, Doubt};
+use capshim::command::after_exec::{self, After, Before, Executable, Obstacle};
+use capshim::command::outcome;
+use capshim::model::caps::CapSet;
+
+use capshim::model::credentials::{Credentials, Ids, OverflowGid, OwnFile, Securebits};
+use capshim::model::error::{Exit, Refusal};
+use capshim::model::file_caps::FileCaps;
+use capshim::model::ids::{Gid, Id, Uid};
+use capshim::plan;
+use capshim::plan::step::Step;
+use capshim::process::failures;
+use capshim::settings::Config;
 use nix::errno::Errno;
 
 use crate::case::{Case, Way};
@@ -43,7 +45,7 @@ pub fn predict(world: &World, case: &Case) -> Prediction {
 /// What the target holds if it is executed from the case's start directly.
 pub fn predict_directly(world: &World, case: &Case) -> Prediction {
     let before = before(case);
-    match file_caps::after_exec(&before, &as_the_kernel_sees(world, case)) {
+    match after_exec::after_exec(&before, &as_the_kernel_sees(world, case)) {
         Ok(after) => Prediction::Runs(status(&before, &after, &case.group_list())),
         Err(Obstacle::NotPermitted) => Prediction::NotExecuted,
         Err(Obstacle::ChangesIds { uid, gid }) => {
@@ -91,7 +93,7 @@ fn status(before: &Before, after: &After, groups: &[u32]) -> BTreeMap<&'static s
 /// The credentials that the shim finds; none if the kernel refuses to execute its file.
 fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
     let before = before(case);
-    let after = file_caps::after_exec(&before, &executable(case, file)).ok()?;
+    let after = after_exec::after_exec(&before, &executable(case, file)).ok()?;
     // exec turns SECBIT_KEEP_CAPS off (capabilities(7)).
     const KEEP_CAPS: u32 = 1 << 4;
     Some(Credentials {
@@ -132,7 +134,7 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     let plan = plan::plan(&config, start, &accounts)?;
     // The plan cannot know the namespace's maps; what it makes of the errno is its own.
     if let Some(step) = plan.steps.iter().find(|step| case.user_namespace && is_unmapped(step)) {
-        return Err(diagnose::step_failed(step, Errno::EINVAL, false));
+        return Err(failures::step_failed(step, Errno::EINVAL, false));
     }
     let expected = &plan.expected;
     let bounding = expected.bounding.or(start.bounding).unwrap_or_default();
@@ -153,7 +155,7 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
         }
     }
     let groups: Vec<u32> = expected.groups.iter().map(|gid| gid.raw()).collect();
-    match file_caps::after_exec(&before, &as_the_kernel_sees(world, case)) {
+    match after_exec::after_exec(&before, &as_the_kernel_sees(world, case)) {
         Ok(after) => Ok(status(&before, &after, &groups)),
         Err(Obstacle::NotPermitted) if unread.is_some() => {
             let cause = format!("execve({}): EPERM: Operation not permitted", command(case));
@@ -184,9 +186,10 @@ fn as_the_kernel_sees(world: &World, case: &Case) -> Executable {
     let mapped = |id: u32| !case.user_namespace || id.checked_sub(FIRST).is_some_and(|id| id < 65536);
     // Set-id bits are passed over where an id is not mapped; the shim cannot tell such an id
     // from 65534, and refuses.
-    match mapped(attributes.owner) && mapped(attributes.group) {
-        true => Executable { caps, ..file },
-        false => Executable { caps, set_uid: None, set_gid: None },
+    if mapped(attributes.owner) && mapped(attributes.group) {
+        Executable { caps, ..file }
+    } else {
+        Executable { caps, set_uid: None, set_gid: None }
     }
 }
 
@@ -230,11 +233,10 @@ fn is_unmapped(step: &Step) -> bool {
 /// The file's attributes as they are seen and count in the case's user namespace.
 fn executable(case: &Case, file: &Attributes) -> Executable {
     // An id that is not mapped reads as 65534.
-    let inside = |id: u32| match case.user_namespace {
-        true => id.checked_sub(FIRST).filter(|id| *id < 65536).unwrap_or(65534),
-        false => id,
+    let inside = |id: u32| {
+        if case.user_namespace { id.checked_sub(FIRST).filter(|id| *id < 65536).unwrap_or(65534) } else { id }
     };
-    let caps = file.caps.map(|caps| file_caps::FileCaps {
+    let caps = file.caps.map(|caps| FileCaps {
         permitted: CapSet::from_bits(caps.permitted),
         inheritable: CapSet::from_bits(caps.inheritable),
         effective: caps.effective,

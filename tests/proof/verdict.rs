@@ -1,7 +1,7 @@
 //! What `--check` says against what a run did: the same exit code and the same words for a
 //! refusal, the same credentials for an application that ran.
 
-use capshim::capset::CapSet;
+use capshim::model::caps::CapSet;
 
 use crate::perform::{FIELDS, NOT_EXECUTED, Seen};
 

@@ -4,12 +4,13 @@
 use std::ffi::{CStr, CString};
 use std::fmt;
 
-use capshim::accounts::Accounts;
-use capshim::capset::CapSet;
-use capshim::config::Config;
-use capshim::credentials::{Credentials, Ids, OverflowGid, Securebits};
-use capshim::identity::{Gid, Id, Uid};
-use capshim::plan::{self, Plan, listed};
+use capshim::accounts::entries::Accounts;
+use capshim::model::caps::CapSet;
+use capshim::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
+use capshim::model::ids::listed;
+use capshim::model::ids::{Gid, Id, Uid};
+use capshim::plan::{self, Plan};
+use capshim::settings::Config;
 
 use crate::harness::container::{Container, GROUP, Output, PASSWD};
 
@@ -99,11 +100,10 @@ impl Case {
         planned.extend(sets.map(|set| (set, expected.caps.to_string())));
         let state = output.state();
         planned.retain(|(name, value)| state.get(name) != Some(&value.as_str()));
-        match planned.is_empty() && output.code == 0 {
-            true => End::AsPlanned,
-            false => {
-                End::Wrong(format!("ran, and should have {planned:?}:\n{}{}", output.stdout, output.stderr))
-            }
+        if planned.is_empty() && output.code == 0 {
+            End::AsPlanned
+        } else {
+            End::Wrong(format!("ran, and should have {planned:?}:\n{}{}", output.stdout, output.stderr))
         }
     }
 }

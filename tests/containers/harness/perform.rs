@@ -18,9 +18,10 @@ pub fn spellings(way: &str) -> Vec<String> {
         let clauses = way.split("; ").filter_map(|clause| clause.split(other).next());
         clauses.filter(|clause| !clause.is_empty()).collect::<Vec<_>>().join("; ")
     };
-    match way.contains(KUBERNETES) && way.contains(DOCKER) {
-        true => vec![without(DOCKER), without(KUBERNETES)],
-        false => vec![way],
+    if way.contains(KUBERNETES) && way.contains(DOCKER) {
+        vec![without(DOCKER), without(KUBERNETES)]
+    } else {
+        vec![way]
     }
 }
 
@@ -137,9 +138,10 @@ fn act(start: Start, words: &[&str]) -> (Start, usize) {
 fn list<'a>(words: &[&'a str]) -> (Vec<&'a str>, usize) {
     let used = 1 + words.iter().position(|word| word.ends_with(']')).unwrap_or(0);
     let items = words[..used].iter().map(|word| word.trim_matches(['[', ']', '"']));
-    match words.first().is_some_and(|word| word.starts_with('[')) {
-        true => (items.collect(), used),
-        false => (Vec::new(), 0),
+    if words.first().is_some_and(|word| word.starts_with('[')) {
+        (items.collect(), used)
+    } else {
+        (Vec::new(), 0)
     }
 }
 
@@ -186,9 +188,8 @@ fn append(container: Container, list: &str, value: impl Into<Value>) -> Containe
 
 /// The real program, on the image's files.
 fn run(container: &Container, words: &[&str]) {
-    let words = words.iter().map(|word| match word.starts_with('/') {
-        true => container.path_in_volume(word).into_os_string(),
-        false => word.into(),
+    let words = words.iter().map(|word| {
+        if word.starts_with('/') { container.path_in_volume(word).into_os_string() } else { word.into() }
     });
     let words: Vec<_> = words.collect();
     let mut command = match words[0].to_str() {

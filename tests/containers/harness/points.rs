@@ -3,9 +3,10 @@
 
 use std::iter::Peekable;
 
-use capshim::capset::name;
-use capshim::init_plan;
-use capshim::plan::{Plan, Step};
+use capshim::model::caps::name;
+use capshim::plan::Plan;
+use capshim::plan::init;
+use capshim::plan::step::Step;
 
 use crate::harness::strace::Call;
 
@@ -166,7 +167,7 @@ const INIT: [(Kind, &str, &str); 14] = [
 /// the plan's and no others.
 pub fn init_points(parent: &[Call], child: &[Call], plan: &Plan) -> [Vec<Point>; 3] {
     let init = plan.init.as_ref().expect("init mode");
-    let (before, childs) = init_plan::split(&plan.steps);
+    let (before, childs) = init::split(&plan.steps);
     let fork = parent.iter().position(|call| call.name == "fork" || call.name == "clone").expect("a fork");
     let (first, rest) = parent.split_at(fork + 1);
     let pipes: Vec<&str> = first.iter().filter_map(|call| call.line.strip_prefix("pipe2([")).collect();

@@ -1,8 +1,8 @@
 //! Init mode with every call that matters failing, lying, or met by a signal: the command is not
 //! executed, or what was planned holds, with one message in total.
 
-use capshim::capset::{Cap, CapSet};
-use capshim::credentials::Credentials;
+use capshim::model::caps::{Cap, CapSet};
+use capshim::model::credentials::Credentials;
 use capshim::plan::Plan;
 
 use crate::harness::attach::Whose;

@@ -69,15 +69,12 @@ fn a_signal_comes_too_early_or_too_late_and_never_between() {
     for (at, call) in calls.iter().enumerate() {
         let (volume, output, _) = struck(&call.inject(Fault::Signal));
         // It counts at the end of the call that it came with.
-        match at < mask {
-            true => {
-                assert_eq!((output.code, output.stdout.as_str()), (143, ""), "{}", call.line);
-                volume.is_untouched();
-            }
-            false => {
-                output.installed(SAID);
-                volume.has_the_copy();
-            }
+        if at < mask {
+            assert_eq!((output.code, output.stdout.as_str()), (143, ""), "{}", call.line);
+            volume.is_untouched();
+        } else {
+            output.installed(SAID);
+            volume.has_the_copy();
         }
     }
 }

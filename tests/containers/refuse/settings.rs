@@ -165,7 +165,7 @@ fn help_and_version_need_no_settings_and_no_privileges() {
     for container in [Container::user(1000, 1000), Container::root(), Container::user(0, 0)] {
         let help = container.run(&["/capshim", "--help"]);
         assert_eq!((help.code, help.stderr.as_str()), (0, ""));
-        assert_eq!(help.stdout, include_str!("../../../src/help.txt"));
+        assert_eq!(help.stdout, include_str!("../../../src/settings/help.txt"));
     }
     let version = Container::user(1000, 1000).run(&["/capshim", "--version"]);
     assert_eq!((version.code, version.stdout), (0, format!("capshim {}\n", env!("CARGO_PKG_VERSION"))));

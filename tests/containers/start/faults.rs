@@ -3,8 +3,8 @@
 //!
 //! strace tampers from outside, with the calls of the plan that the shim itself makes.
 
-use capshim::capset::{Cap, CapSet};
-use capshim::credentials::{Credentials, Ids};
+use capshim::model::caps::{Cap, CapSet};
+use capshim::model::credentials::{Credentials, Ids};
 use capshim::plan::Plan;
 
 use crate::harness::case::{Case, DIFFERS, End, gid, started};
@@ -115,9 +115,10 @@ impl Case {
             return Ok(String::new());
         }
         let (output, _) = self.container().attached(&point.call.inject(Fault::Signal), &CHILD);
-        match output.stdout == "ended 143\n" && output.stderr == "Terminated\n" {
-            true => Ok("killed".into()),
-            false => Err(format!("SIGTERM: {}{}", output.stdout, output.stderr)),
+        if output.stdout == "ended 143\n" && output.stderr == "Terminated\n" {
+            Ok("killed".into())
+        } else {
+            Err(format!("SIGTERM: {}{}", output.stdout, output.stderr))
         }
     }
 

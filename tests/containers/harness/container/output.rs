@@ -34,12 +34,10 @@ impl Output {
                 None => format!("  cause: {line}\n"),
             })
             .collect();
-        let (code, end) = match refusal.is_empty() {
-            true => (0, String::new()),
-            false => (
-                run.code,
-                format!("\n  the application would not start\n{refusal}  exit code {}\n", run.code),
-            ),
+        let (code, end) = if refusal.is_empty() {
+            (0, String::new())
+        } else {
+            (run.code, format!("\n  the application would not start\n{refusal}  exit code {}\n", run.code))
         };
         assert!(
             self.code == code

@@ -119,8 +119,9 @@ pub fn on_terminal(mut command: Command) -> (i32, String) {
 
 /// What the runtime itself says where it cannot execute a program.
 pub fn cannot_execute(program: &str, why: &str) -> String {
-    match runtime()[0] == "crun" {
-        true => format!("exec container process `{program}`: {why}"),
-        false => format!("exec {program}: {}", why.to_lowercase()),
+    if runtime()[0] == "crun" {
+        format!("exec container process `{program}`: {why}")
+    } else {
+        format!("exec {program}: {}", why.to_lowercase())
     }
 }

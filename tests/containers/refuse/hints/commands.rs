@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use capshim::elf;
+use capshim::command::elf;
 
 use crate::harness::container::{Container, find};
 use crate::harness::elf::{ELSEWHERE, HERE, header};
@@ -37,7 +37,7 @@ fn a_command_is_named_so_that_it_is_found() {
         [|start| start.with(|image| image.copy("/state", "/bin/tool")).command(&["/capshim", "tool"])];
     for missing in ["/nosuch", "/state/x", "./nosuch"] {
         performs(
-            "exec::search",
+            "command/search::search",
             image(missing, |image| image),
             &[
                 ByHand("the path of a program that is in the image", &STATE_BY_PATH, &with_lock),
@@ -46,7 +46,7 @@ fn a_command_is_named_so_that_it_is_found() {
         );
     }
     performs(
-        "exec::search 2",
+        "command/search::search 2",
         image("stat", |image| image),
         &[
             ByHand("check the spelling", &by_name, &with_lock),
@@ -54,12 +54,12 @@ fn a_command_is_named_so_that_it_is_found() {
         ],
     );
     performs(
-        "exec::with_access",
+        "command/explain::with_access",
         image("/etc", |image| image),
         &[ByHand("name the program", &STATE_BY_PATH, &with_lock)],
     );
     performs(
-        "exec::with_access 3",
+        "command/explain::with_access 3",
         image("/dev/null", |image| image),
         &[ByHand("name a program", &STATE_BY_PATH, &with_lock)],
     );
@@ -86,10 +86,10 @@ fn a_command_may_be_executed_and_its_folders_searched() {
         ["/a/b/tool", "/a/b/tool", "/a/b/tool", "/bin/tool", "/links/tool"].into_iter().zip(closed)
     {
         let start = || lock().with(tool).with(close).command(&["/capshim", command]);
-        performs("exec::with_access 2", start, &[Typed(&with_lock)]);
+        performs("command/explain::with_access 2", start, &[Typed(&with_lock)]);
     }
     performs(
-        "exec::with_access 5",
+        "command/explain::with_access 5",
         image("/state", |image| image.mode("/state", 0o644)),
         &[Typed(&with_lock)],
     );
@@ -97,17 +97,17 @@ fn a_command_may_be_executed_and_its_folders_searched() {
     let script = image("/script", |image| {
         program(image.copy("/bin/busybox", "/a/sh").mode("/a/sh", 0o600), "/script", "#!/a/sh\n/state\n")
     });
-    performs("exec::with_access 5", script, &[Typed(&with_lock)]);
+    performs("command/explain::with_access 5", script, &[Typed(&with_lock)]);
     let link = image("/bin/tool", |image| {
         symlink("/state", image.path("/bin/tool")).expect("a link");
         image.mode("/state", 0o640)
     });
-    performs("exec::with_access 5", link, &[Typed(&with_lock)]);
+    performs("command/explain::with_access 5", link, &[Typed(&with_lock)]);
     let noexec = image("/noexec/state", |image| {
         image.copy("/state", "/shared/state").bind("/shared", "/noexec", &["noexec"])
     });
     performs(
-        "exec::with_access 4",
+        "command/explain::with_access 4",
         noexec,
         &[
             ByHand("run a copy that is in the image", &STATE_BY_PATH, &with_lock),
@@ -132,10 +132,10 @@ fn a_script_has_an_interpreter() {
     let text = |content: &'static str| {
         move || lock().with(|image| program(image, "/script", content)).command(&["/capshim", "/script"])
     };
-    performs("exec::explain", text("#!/bin/sh\r\n/state\r\n"), &[Typed(&with_lock)]);
+    performs("command/explain::explain", text("#!/bin/sh\r\n/state\r\n"), &[Typed(&with_lock)]);
     let right: [fn(Start) -> Start; 1] = [|start| start.with(|image| program(image, "/script", SCRIPT))];
     performs(
-        "exec::explain 2",
+        "command/explain::explain 2",
         text("#!/usr/bin/ash\n/state\n"),
         &[
             ByHand(
@@ -151,7 +151,7 @@ fn a_script_has_an_interpreter() {
         (1..=5).fold(image, |image, i| program(image, &format!("/s{i}"), format!("#!/s{}\n", i - 1)))
     });
     performs(
-        "exec::explain 3",
+        "command/explain::explain 3",
         chain,
         &[ByHand(
             "name a program in the first line of /s5",
@@ -159,19 +159,19 @@ fn a_script_has_an_interpreter() {
             &with_lock,
         )],
     );
-    performs("exec::explain_format", text("#!\n/state\n"), &[Typed(&with_lock)]);
-    performs("exec::explain_format 7", text("/state\n"), &[Typed(&with_lock), Typed(&with_lock)]);
+    performs("command/explain::explain_format", text("#!\n/state\n"), &[Typed(&with_lock)]);
+    performs("command/explain::explain_format 7", text("/state\n"), &[Typed(&with_lock), Typed(&with_lock)]);
     // What cannot be read only exec itself finds wrong, so that a check does not tell.
     let unreadable = || {
         let start = text("/state\n")().with(|image| image.mode("/script", 0o711));
         start.env("CAPSHIM_CAPS", "none").command(&["/launch", "--", "/capshim", "/script"])
     };
-    performs("exec::explain_format 5", unreadable, &[Typed(&as_app)]);
+    performs("command/explain::explain_format 5", unreadable, &[Typed(&as_app)]);
     let inner = || {
         let inner = |image| program(image, "/inner", "/state\n");
         text("#!/inner\n")().with(inner)
     };
-    performs("exec::explain_format 6", inner, &[Typed(&with_lock)]);
+    performs("command/explain::explain_format 6", inner, &[Typed(&with_lock)]);
 }
 
 #[test]
@@ -182,14 +182,14 @@ fn what_decides_the_capabilities_can_be_read() {
             lock().with(script).with(|image| program(image, "/outer", "#!/script\n"))
         };
         let start = || closed().command(&["/capshim", command]);
-        performs("outcome::unknown_file", start, &[Typed(&with_lock)]);
+        performs("command/outcome::unknown_file", start, &[Typed(&with_lock)]);
     }
     let off = || {
         let start = lock().with(|image| image.mode("/state", 0o711)).env("CAPSHIM_CAPS", "none");
         start.env("CAPSHIM_NO_NEW_PRIVS", "0")
     };
     let ways = [Typed(&without_no_new_privs(1000, GROUPS, "none")), Typed(&as_app)];
-    performs("outcome::unknown_file 2", off, &ways);
+    performs("command/outcome::unknown_file 2", off, &ways);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn a_loader_can_be_executed() {
     };
     closed().run().refuses_saying(126, "EACCES: Permission denied: it needs the loader /");
     closed().run().refuses_saying(126, ", which cannot be executed");
-    performs("exec::with_access 5", closed, &[Typed(&with_lock)]);
+    performs("command/explain::with_access 5", closed, &[Typed(&with_lock)]);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_user_may_have_another_process() {
     };
     let said = "EAGAIN: Try again: its user has as many processes as the limit allows";
     limited().run().refuses_saying(126, said);
-    performs("exec::explain 4", limited, &[Typed(&exactly(48_152, 48_152, "48152", "IPC_LOCK"))]);
+    performs("command/explain::explain 4", limited, &[Typed(&exactly(48_152, 48_152, "48152", "IPC_LOCK"))]);
 }
 
 #[test]
@@ -231,17 +231,17 @@ fn a_program_is_whole_and_for_this_machine() {
         })
     }];
     performs(
-        "exec::explain_format 2",
+        "command/explain::explain_format 2",
         image("/program", |image| program(image, "/program", header(ELSEWHERE))),
         &[ByHand("for this node's architecture", &whole, &with_lock)],
     );
     performs(
-        "exec::explain_format 3",
+        "command/explain::explain_format 3",
         image("/program", |image| program(image, "/program", header(HERE))),
         &[ByHand("put the whole program into the image", &whole, &with_lock)],
     );
     performs(
-        "exec::explain_format 4",
+        "command/explain::explain_format 4",
         image("/program", |image| program(image, "/program", "")),
         &[ByHand("put the whole program into the image", &whole, &with_lock)],
     );
@@ -255,7 +255,7 @@ fn a_program_is_whole_and_for_this_machine() {
         ])
     };
     performs(
-        "exec::explain_missing_loader",
+        "command/explain::explain_missing_loader",
         dynamic,
         &[
             ByHand(
@@ -277,7 +277,7 @@ fn a_program_is_whole_and_for_this_machine() {
         ])
     };
     performs(
-        "exec::explain 5",
+        "command/explain::explain 5",
         unfit,
         &[
             ByHand(

@@ -26,18 +26,22 @@ fn file_capabilities_go_or_are_asked_for() {
     let file = |words: &'static str| move || lock().with(|image| image.file_caps("/state", words));
     let gone = |way| [Typed(way), Typed(way)];
     for words in ["cap_ipc_lock=p", "cap_ipc_lock=i", "="] {
-        performs("outcome::file_differs", file(words), &gone(&with_lock));
+        performs("command/outcome::file_differs", file(words), &gone(&with_lock));
     }
     let [remove, copy] = gone(&with_lock);
-    performs("outcome::file_differs", file("cap_net_raw=ep"), &[remove, copy, Typed(&lends("NET_RAW"))]);
-    performs("outcome::file_demands", file("cap_sys_admin,cap_ipc_lock=ep"), &gone(&with_lock));
+    performs(
+        "command/outcome::file_differs",
+        file("cap_net_raw=ep"),
+        &[remove, copy, Typed(&lends("NET_RAW"))],
+    );
+    performs("command/outcome::file_demands", file("cap_sys_admin,cap_ipc_lock=ep"), &gone(&with_lock));
     // Dropped from the bounding set, as nobody asks for it.
     let dropped = || {
         let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETPCAP", "SETUID"];
         file("cap_net_raw=ep")().with(|container| container.capabilities(&granted))
     };
     let [remove, copy] = gone(&with_lock);
-    performs("outcome::file_demands", dropped, &[remove, copy, Typed(&lends("NET_RAW"))]);
+    performs("command/outcome::file_demands", dropped, &[remove, copy, Typed(&lends("NET_RAW"))]);
     // A non-root start, whose shim could not have what the file gives.
     let user = || {
         let container = Container::user(1000, 1000)
@@ -48,19 +52,19 @@ fn file_capabilities_go_or_are_asked_for() {
         Start::new(container, &STATE)
     };
     let comes = exactly(1000, 1000, "none", "IPC_LOCK");
-    performs("outcome::file_differs", user, &gone(&comes));
+    performs("command/outcome::file_differs", user, &gone(&comes));
     // Or that could be taken again, if less were asked for.
     let without = || {
         let shim = |image: Container| image.file_caps("/capshim", "cap_net_raw,cap_ipc_lock=p");
         user().with(shim).env("CAPSHIM_CAPS", "ipc_lock,net_raw").env("CAPSHIM_NO_NEW_PRIVS", "0")
     };
     let comes = without_no_new_privs(1000, "none", "NET_RAW, IPC_LOCK");
-    performs("outcome::file_differs", without, &gone(&comes));
+    performs("command/outcome::file_differs", without, &gone(&comes));
     // No malformed attribute can be written: a filter says that there is one.
     let unfiltered: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     let malformed = || lock().with(|container| container.no_new_privs().deny("getxattr", libc::EINVAL));
     performs(
-        "outcome::malformed_attribute",
+        "command/outcome::malformed_attribute",
         malformed,
         &[
             ByHand("setcap -r /state", &unfiltered, &with_lock),
@@ -75,7 +79,7 @@ fn set_id_bits_go_or_do_not_count() {
     for (group, mode) in [(0, 0o4755), (29, 0o2755), (29, 0o6755)] {
         let start =
             || lock().env("CAPSHIM_NO_NEW_PRIVS", "0").with(|image| image.owned("/state", 0, group, mode));
-        performs("outcome::file_changes_ids", start, &ways);
+        performs("command/outcome::file_changes_ids", start, &ways);
     }
     let shim = || {
         let container = Container::user(1000, 1000).env("CAPSHIM_CAPS", "none");
@@ -88,7 +92,7 @@ fn set_id_bits_go_or_do_not_count() {
 fn the_account_files_can_be_read() {
     let script = "rm /etc/passwd && mkdir /etc/passwd && exec /capshim /state";
     performs(
-        "prepare::not_read",
+        "run/account_files::not_read",
         || lock().command(&["/bin/sh", "-c", script]),
         &[ByHand("put a file at /etc/passwd", &[|start| start.command(&STATE)], &with_lock)],
     );
@@ -97,17 +101,17 @@ fn the_account_files_can_be_read() {
         // A name is looked up, and here it changes nothing.
         Start::new(container.groups(&[0]).env("CAPSHIM_GROUPS", "root"), &STATE)
     };
-    performs("prepare::not_opened", closed, &[Typed(&exactly(1000, 1000, "0", "none"))]);
+    performs("run/account_files::not_opened", closed, &[Typed(&exactly(1000, 1000, "0", "none"))]);
     for file in ["/etc/passwd", "/etc/group"] {
         performs(
-            "prepare::not_opened 2",
+            "run/account_files::not_opened 2",
             || lock().with(|image| image.owned(file, 1, 1, 0o600)),
             &[Typed(&with_lock)],
         );
     }
     let script = "rm /etc/passwd && ln -s /dev/zero /etc/passwd && exec /capshim /state";
     performs(
-        "prepare::unusable",
+        "run/account_files::unusable",
         || lock().command(&["/bin/sh", "-c", script]),
         &[
             ByHand(
@@ -140,12 +144,12 @@ fn init_mode_has_a_process_more_and_a_check_no_filter_that_kills() {
         let container = Container::user(48_151, 48_151).env("CAPSHIM_CAPS", "none").env("CAPSHIM_INIT", "1");
         Start::new(container.most_processes(1), &["/capshim", "--check", "/state"])
     };
-    performs("diagnose::fork_failed", limited, &[Typed(&would_start)]);
+    performs("process/failures::fork_failed", limited, &[Typed(&would_start)]);
     let init = || limited().command(&["/capshim", "--", "/state"]);
-    performs("diagnose::fork_failed", init, &[Typed(&exactly(48_151, 48_151, "none", "none"))]);
+    performs("process/failures::fork_failed", init, &[Typed(&exactly(48_151, 48_151, "none", "none"))]);
     let killed = || {
         let container = lock().container.kill_prctl(libc::PR_SET_NO_NEW_PRIVS);
         Start::new(container, &["/capshim", "--check", "/state"])
     };
-    performs("report::killed", killed, &[Typed(&would_start)]);
+    performs("check/report::killed", killed, &[Typed(&would_start)]);
 }

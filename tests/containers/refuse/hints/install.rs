@@ -59,24 +59,32 @@ fn an_install_has_a_path_and_a_list() {
         [|start| start.command(&["/capshim", "--install", "/shim/capshim", "--file-caps", "ipc_lock"])];
     for words in [&[][..], &["--file-caps", "ipc_lock"], &["/x", "/y"], &["/x", "--file-caps"]] {
         let example = "capshim --install /shim/capshim --file-caps ipc_lock";
-        performs("cli::install", with(words), &[ByHand(example, &EXAMPLE, &installed)]);
+        performs("settings/arguments::install", with(words), &[ByHand(example, &EXAMPLE, &installed)]);
     }
     let script = "exec /capshim --install /shim --file-caps $(printf '\\377')";
     let bytes = told(&["/bin/sh", "-c", script], fresh(Volume::on_disk, init));
-    performs("cli::file_caps", bytes, &[ByHand("--file-caps ipc_lock", &ELSEWHERE, &installed)]);
+    performs(
+        "settings/arguments::file_caps",
+        bytes,
+        &[ByHand("--file-caps ipc_lock", &ELSEWHERE, &installed)],
+    );
     let optional = with(&["/shim", "--file-caps", "ipc_lock?"]);
     let without = [ByHand("write it without the question mark", &ELSEWHERE, &installed)];
-    performs("cli::file_caps 2", optional, &without);
+    performs("settings/arguments::file_caps 2", optional, &without);
     let plain: [fn(Start) -> Start; 1] = [|start| start.command(&INSTALL[..3])];
     performs(
-        "cli::file_caps 3",
+        "settings/arguments::file_caps 3",
         with(&["/shim", "--file-caps", "none"]),
         &[ByHand("leave --file-caps out for a plain copy", &plain, &|output| {
             output.installed("capshim: installed /shim/capshim without file capabilities\n");
         })],
     );
     let means = with(&["/shim", "--file-caps", "ipc_lock,setuid"]);
-    performs("cli::file_caps 4", means, &[ByHand("list what the application needs", &ELSEWHERE, &installed)]);
+    performs(
+        "settings/arguments::file_caps 4",
+        means,
+        &[ByHand("list what the application needs", &ELSEWHERE, &installed)],
+    );
 }
 
 #[test]
@@ -85,7 +93,7 @@ fn there_is_a_directory_that_can_be_written() {
     let below = told(&below, fresh(Volume::on_disk, init));
     let there = |output: &Output| output.installed("capshim: installed /shim/a/b/capshim with IPC_LOCK=p\n");
     performs(
-        "install_error::failed",
+        "install/refusals::failed",
         below,
         &[
             Typed(&there),
@@ -102,10 +110,10 @@ fn there_is_a_directory_that_can_be_written() {
     let file = fresh(|| Volume::on_disk().file("file", ""), init);
     let through = told(&["/capshim", "--install", "/shim/file/capshim"], file);
     let another = [ByHand("install to another path", &ELSEWHERE, &installed)];
-    performs("install_error::failed 2", through, &another);
+    performs("install/refusals::failed 2", through, &another);
     let read_only = |volume: &Volume| init(volume).volume(volume.folder(), "/shim", &["ro"]);
     performs(
-        "install_error::failed 3",
+        "install/refusals::failed 3",
         fresh(Volume::on_disk, read_only),
         &[ByHand(
             "without readOnly: true",
@@ -116,14 +124,14 @@ fn there_is_a_directory_that_can_be_written() {
         )],
     );
     let full = fresh(|| Volume::in_memory("size=64k"), init);
-    performs("install_error::failed 4", full, &[ByHand("make room for the copy", &IN_MEMORY, &installed)]);
+    performs("install/refusals::failed 4", full, &[ByHand("make room for the copy", &IN_MEMORY, &installed)]);
     let script = format!("ulimit -f 20; exec {}", INSTALL.join(" "));
     let limited = told(&["/bin/sh", "-c", &script], fresh(Volume::on_disk, init));
     let raised = [ByHand("raise the limit on the size of files", &ELSEWHERE, &installed)];
-    performs("install_error::failed 5", limited, &raised);
+    performs("install/refusals::failed 5", limited, &raised);
     let single = |volume: &Volume| init(volume).volume(&volume.path("capshim"), "/shim/capshim", &[]);
     performs(
-        "install_error::failed 6",
+        "install/refusals::failed 6",
         fresh(|| Volume::on_disk().with_old_file(), single),
         &[ByHand(
             "mount its directory /shim instead",
@@ -138,17 +146,17 @@ fn who_installs_may_write_the_file_and_its_capabilities() {
     let roots = || Volume::on_disk().owned("", 0, 0, 0o755);
     let users = || Volume::on_disk().owned("", 1000, 1000, 0o755);
     for start in [fresh(roots, user), fresh(users, root), fresh(users, init)] {
-        performs("install_error::failed 7", start, &[Typed(&installed)]);
+        performs("install/refusals::failed 7", start, &[Typed(&installed)]);
     }
     for start in [fresh(Volume::on_disk, root), fresh(Volume::on_disk, user)] {
-        performs("install_error::caps_refused", start, &[Typed(&installed)]);
+        performs("install/refusals::caps_refused", start, &[Typed(&installed)]);
     }
     let effective = |volume: &Volume| {
         user(volume).capabilities(&["DAC_OVERRIDE"]).file_caps("/capshim", "cap_dac_override=ep")
     };
     let plain = told(&INSTALL[..3], fresh(roots, effective));
     performs(
-        "install_error::effective_file",
+        "install/refusals::effective_file",
         plain,
         &[Typed(&|output| {
             output.installed("capshim: installed /shim/capshim without file capabilities\n");
@@ -161,7 +169,7 @@ fn a_volume_can_have_file_capabilities() {
     let of_group = || Volume::on_disk().owned("", 0, 2000, 0o2777);
     let mapped = |volume: &Volume| init(volume).user_namespace(100_000, 1000);
     performs(
-        "install_error::caps_refused 2",
+        "install/refusals::caps_refused 2",
         fresh(of_group, mapped),
         &[Typed(&installed), Typed(&installed)],
     );
@@ -169,7 +177,7 @@ fn a_volume_can_have_file_capabilities() {
     // An older kernel or another security module cannot be had here: the filter stands in.
     let elsewhere: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     performs(
-        "install_error::caps_refused 3",
+        "install/refusals::caps_refused 3",
         fresh(Volume::on_disk, filtered),
         &[
             Typed(&installed),
@@ -179,7 +187,7 @@ fn a_volume_can_have_file_capabilities() {
     );
     let ramfs = |volume: &Volume| init(volume).mount("/shim", "ramfs", "ramfs".as_ref(), &[]);
     let another = [ByHand("use a volume that has them", &IN_MEMORY, &installed)];
-    performs("install_error::caps_refused 4", fresh(Volume::on_disk, ramfs), &another);
+    performs("install/refusals::caps_refused 4", fresh(Volume::on_disk, ramfs), &another);
 }
 
 #[test]
@@ -190,7 +198,7 @@ fn what_is_in_the_way_goes() {
         volume
     };
     performs(
-        "install_error::in_the_way",
+        "install/refusals::in_the_way",
         fresh(taken, init),
         &[
             ByHand(
@@ -216,7 +224,11 @@ fn what_is_in_the_way_goes() {
     let faults = ["-e", "inject=fchmod:error=EIO", "-e", "inject=unlinkat:error=EPERM", "-o", "/dev/null"];
     let struck = [&[strace.to_str().expect("a path")], &faults[..], &INSTALL].concat();
     let struck = told(&struck, fresh(Volume::on_disk, tampered));
-    performs("install_error::left_behind", struck, &[ByHand("rm /shim/.capshim.", &ELSEWHERE, &installed)]);
+    performs(
+        "install/refusals::left_behind",
+        struck,
+        &[ByHand("rm /shim/.capshim.", &ELSEWHERE, &installed)],
+    );
 }
 
 #[test]
@@ -224,7 +236,7 @@ fn nobody_else_may_write_where_the_copy_goes() {
     let shared = || Volume::on_disk().file("mine", "").owned("mine", 1000, 1000, 0o755);
     let script = outrun("/shim", "delay_exit", &placed("/shim/capshim"), "mv -f /shim/mine /shim/capshim");
     let replaced = told(&["/bin/sh", "-c", &script], fresh(shared, crowded));
-    performs("install_error::taken", replaced, &[Typed(&installed)]);
+    performs("install/refusals::taken", replaced, &[Typed(&installed)]);
     // The folder itself is root's, and is exchanged.
     let nested = || {
         let volume = Volume::on_disk();
@@ -240,7 +252,7 @@ fn nobody_else_may_write_where_the_copy_goes() {
     }];
     let said = "capshim: installed /safe/capshim with IPC_LOCK=p\n";
     performs(
-        "install_error::taken 2",
+        "install/refusals::taken 2",
         told(&["/bin/sh", "-c", &script], fresh(nested, crowded)),
         &[ByHand("to a path of whose folders nobody else may write any", &elsewhere, &|output| {
             output.installed(said);

@@ -18,12 +18,12 @@ fn nothing_before_the_shim_takes_from_root() {
         |securebit: &'static str| move || launched(&["--securebits", securebit], &with_setpcap);
     let without = [ByHand("start capshim without that", &[|start| start.command(&STATE)], &with_lock)];
     // SECBIT_NOROOT, SECBIT_NO_CAP_AMBIENT_RAISE, SECBIT_KEEP_CAPS_LOCKED.
-    performs("diagnose::given_up", by_securebit("1"), &without);
-    performs("diagnose::no_ambient 2", by_securebit("64"), &without);
-    performs("diagnose::keepcaps_locked", by_securebit("32"), &without);
+    performs("plan/refusals::given_up", by_securebit("1"), &without);
+    performs("plan/refusals::no_ambient 2", by_securebit("64"), &without);
+    performs("plan/refusals::keepcaps_locked", by_securebit("32"), &without);
     let narrowed = "CAPSHIM_USER=root CAPSHIM_CAPS=setuid,setgid /capshim /bin/busybox env CAPSHIM_USER=app CAPSHIM_CAPS=ipc_lock /capshim /state";
     performs(
-        "diagnose::given_up 2",
+        "plan/refusals::given_up 2",
         || lock().command(&["/bin/sh", "-c", narrowed]),
         &[ByHand("make /capshim the first word", &[|start| start.command(&STATE)], &with_lock)],
     );
@@ -34,7 +34,7 @@ fn ambient_capabilities_are_there_without_the_sandbox() {
     // A filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
     let elsewhere: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     performs(
-        "diagnose::no_ambient",
+        "plan/refusals::no_ambient",
         || lock().with(|container| container.no_new_privs().deny_prctl(47, libc::EINVAL)),
         &[
             ByHand("Linux 4.3 or newer", &elsewhere, &with_lock),
@@ -47,7 +47,7 @@ fn ambient_capabilities_are_there_without_the_sandbox() {
 fn ids_are_mapped_or_others_are_chosen() {
     for (ids, uid, gid, groups) in [("1000:5", 1000, 5, "5"), ("5:1000", 5, 1000, "1000")] {
         performs(
-            "diagnose::step_failed",
+            "process/failures::step_failed",
             || lock().env("CAPSHIM_USER", ids).with(|container| container.user_namespace(100_000, 1000)),
             &[
                 ByHand(
@@ -62,7 +62,7 @@ fn ids_are_mapped_or_others_are_chosen() {
     // Enough for the first program to make a namespace of its own.
     let granted = ["IPC_LOCK", "SETGID", "SETUID", "SETFCAP", "SYS_ADMIN"];
     performs(
-        "diagnose::step_failed 2",
+        "process/failures::step_failed 2",
         || {
             launched(&["--user-namespace-without-setgroups", "0 0 1,1000 1000 1"], &granted)
                 .env("CAPSHIM_USER", "1000:1000")
@@ -92,10 +92,10 @@ fn the_default_seccomp_profile_forbids_no_step_and_does_not_lie() {
         |call: &str, errno: i32| lock().with(|container| container.no_new_privs().deny(call, errno));
     for (call, errno) in [("setresuid", libc::EPERM), ("getgroups", libc::EPERM), ("getxattr", libc::ENOSYS)]
     {
-        performs("diagnose::call_failed", || filtered(call, errno), &[Typed(&with_lock)]);
+        performs("process/failures::call_failed", || filtered(call, errno), &[Typed(&with_lock)]);
     }
     // Errno 0: the call reports success and does nothing.
     for call in ["setresuid", "capget", "getresgid"] {
-        performs("diagnose::call_lied", || filtered(call, 0), &[Typed(&with_lock)]);
+        performs("process/failures::call_lied", || filtered(call, 0), &[Typed(&with_lock)]);
     }
 }

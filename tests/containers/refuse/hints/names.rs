@@ -26,7 +26,7 @@ pub const USERS: [fn(Start) -> Start; 4] = [
 #[test]
 fn an_id_is_plain_and_a_name_is_there() {
     performs(
-        "identity::parse",
+        "settings/user::parse",
         user("01000"),
         &[ByHand(
             "write the id in plain decimal digits",
@@ -35,7 +35,7 @@ fn an_id_is_plain_and_a_name_is_there() {
         )],
     );
     performs(
-        "identity::parse 2",
+        "settings/user::parse 2",
         user("+1000"),
         &[ByHand(
             "write an id in plain decimal digits or a name, without sign or space",
@@ -45,11 +45,11 @@ fn an_id_is_plain_and_a_name_is_there() {
     );
     let as_1000 = exactly(1000, 1000, "1000", "none");
     let users = [ByHand("write user, uid, user:group or uid:gid", &USERS, &as_1000)];
-    performs("identity::from_str", user("app:"), &users);
-    performs("identity::from_str", user(":1000"), &users);
-    performs("identity::from_str 2", user("app:app:app"), &users);
+    performs("settings/user::from_str", user("app:"), &users);
+    performs("settings/user::from_str", user(":1000"), &users);
+    performs("settings/user::from_str 2", user("app:app:app"), &users);
     performs(
-        "identity::resolve",
+        "accounts/resolve::resolve",
         user("new"),
         &[
             ByHand(
@@ -67,7 +67,7 @@ fn an_id_is_plain_and_a_name_is_there() {
     };
     for start in [named_0("toor", "toor:x:0:0::/:\n"), named_0("root", "root:x:5:5::/:\n")] {
         performs(
-            "identity::resolve 2",
+            "accounts/resolve::resolve 2",
             start,
             &[
                 ByHand("name another user", &[|start| start.env("CAPSHIM_USER", "app")], &as_app),
@@ -75,7 +75,7 @@ fn an_id_is_plain_and_a_name_is_there() {
             ],
         );
     }
-    performs("identity::no_gid", user("4242"), &[Typed(&exactly(4242, 4242, "4242", "none"))]);
+    performs("accounts/resolve::no_gid", user("4242"), &[Typed(&exactly(4242, 4242, "4242", "none"))]);
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_group_is_there() {
     let added: [fn(Start) -> Start; 1] =
         [|start| start.with(|image| image.file("/etc/group", format!("{GROUP}new:x:4242:\n")))];
     performs(
-        "identity::named_group",
+        "accounts/resolve::named_group",
         user("app:new"),
         &[
             ByHand("add the group to the image", &added, &exactly(1000, 4242, "4242", "none")),
@@ -95,7 +95,7 @@ fn a_group_is_there() {
         ],
     );
     performs(
-        "identity::named_group",
+        "accounts/resolve::named_group",
         groups("29,new"),
         &[
             ByHand("add the group to the image", &added, &exactly(1000, 1000, "29, 1000, 4242", "none")),
@@ -111,7 +111,7 @@ fn a_group_is_there() {
         groups("staff")().with(image)
     };
     performs(
-        "identity::named_group 2",
+        "accounts/resolve::named_group 2",
         staff,
         &[
             ByHand(
@@ -132,7 +132,7 @@ fn a_group_is_there() {
 fn groups_are_a_word_or_a_list() {
     let runtime = |value| move || groups(value)().with(|container| container.groups(&ROOTS_GROUPS[..2]));
     performs(
-        "identity::from_str 3",
+        "settings/groups::from_str",
         runtime("none,2000"),
         &[
             ByHand(
@@ -148,7 +148,7 @@ fn groups_are_a_word_or_a_list() {
         ],
     );
     performs(
-        "identity::from_str 4",
+        "settings/groups::from_str 2",
         runtime("auto,keep"),
         &[
             ByHand("write auto", &[|start| start.env("CAPSHIM_GROUPS", "auto")], &as_app),
@@ -164,7 +164,7 @@ fn groups_are_a_word_or_a_list() {
         Start::new(container.env("CAPSHIM_USER", "1000:1000").bind("/other", "/etc/group", &[]), &STATE)
     };
     performs(
-        "groups::whose",
+        "plan/groups::whose",
         || hidden().env("CAPSHIM_USER", "1000:1000"),
         &[Typed(&exactly(1000, 1000, "6, 1000, 2000", "none")), Typed(&exactly(1000, 1000, "1000", "none"))],
     );
@@ -179,23 +179,23 @@ fn groups_are_a_word_or_a_list() {
     };
     // 4242 is not mapped and reads as 65534.
     performs(
-        "groups::cannot_keep",
+        "plan/groups::cannot_keep",
         unmapped("2000,4242"),
         &[Typed(&exactly(1000, 1000, "1000, 2000", "none"))],
     );
-    performs("groups::cannot_keep", unmapped("4242"), &[Typed(&exactly(1000, 1000, "1000", "none"))]);
+    performs("plan/groups::cannot_keep", unmapped("4242"), &[Typed(&exactly(1000, 1000, "1000", "none"))]);
     let many = || {
         let lines: String = (1..=70_000).map(|gid| format!("g{gid}:x:{gid}:app\n")).collect();
         app().with(|image| image.file("/etc/group", lines))
     };
     let first = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1000";
-    performs("groups::decide", many, &[Typed(&exactly(1000, 1000, first, "none"))]);
+    performs("plan/groups::decide", many, &[Typed(&exactly(1000, 1000, first, "none"))]);
 }
 
 #[test]
 fn capabilities_are_listed_by_name() {
     performs(
-        "capset::from_str",
+        "settings/capabilities::from_str",
         caps("ipc_lock,ipc_lock?"),
         &[
             ByHand("with ?", &[|start| start.env("CAPSHIM_CAPS", "ipc_lock?")], &with_lock),
@@ -203,16 +203,16 @@ fn capabilities_are_listed_by_name() {
         ],
     );
     performs(
-        "capset::from_str 2",
+        "settings/capabilities::from_str 2",
         caps("none,ipc_lock"),
         &[
             ByHand("write none alone", &[|start| start.env("CAPSHIM_CAPS", "none")], &as_app),
             ByHand("leave none out of the list", &LOCK, &with_lock),
         ],
     );
-    performs("capset::parse_cap", caps("all"), &[ByHand("list the ones", &LOCK, &with_lock)]);
+    performs("settings/capabilities::parse_cap", caps("all"), &[ByHand("list the ones", &LOCK, &with_lock)]);
     performs(
-        "capset::parse_cap 2",
+        "settings/capabilities::parse_cap 2",
         caps("ipc_lok"),
         &[ByHand(
             "the nearest one is IPC_LOCK",
@@ -221,7 +221,7 @@ fn capabilities_are_listed_by_name() {
         )],
     );
     performs(
-        "words::list",
+        "settings/words::list",
         caps("ipc_lock,,setuid"),
         &[ByHand(
             "write the words with one comma between them",

@@ -12,11 +12,11 @@ const LOCK: [fn(Start) -> Start; 1] = [|start| start.env("CAPSHIM_CAPS", "ipc_lo
 fn what_was_forgotten_is_set() {
     // A check without settings only reports: see below.
     let unchecked = || granted().command(&["/launch", "--", "/capshim", "/state"]);
-    performs("config::parse", unchecked, &[Typed(&with_lock)]);
+    performs("settings::parse", unchecked, &[Typed(&with_lock)]);
     // A shim before this one has removed its own settings.
     let again = || app().command(&["/launch", "--", "/capshim", "/bin/sh", "-c", "exec /capshim /state"]);
     performs(
-        "config::parse",
+        "settings::parse",
         again,
         &[ByHand(
             "a capshim that ran before in this container has removed its own",
@@ -28,7 +28,7 @@ fn what_was_forgotten_is_set() {
         )],
     );
     performs(
-        "report::nothing_set",
+        "check/report::nothing_set",
         || granted().command(&["/capshim", "--check"]),
         &[ByHand(
             "set CAPSHIM_USER and CAPSHIM_CAPS",
@@ -45,11 +45,15 @@ fn what_was_forgotten_is_set() {
 #[test]
 fn an_empty_value_is_written_or_left_out() {
     performs(
-        "config::empty",
+        "settings/values::empty",
         || granted().env("CAPSHIM_USER", ""),
         &[ByHand("write user, uid, user:group or uid:gid", &USERS, &exactly(1000, 1000, "1000", "none"))],
     );
-    performs("config::empty 2", caps(""), &[ByHand("write a list", &LOCK, &with_lock), Typed(&as_app)]);
+    performs(
+        "settings/values::empty 2",
+        caps(""),
+        &[ByHand("write a list", &LOCK, &with_lock), Typed(&as_app)],
+    );
     for setting in ["CAPSHIM_GROUPS", "CAPSHIM_NO_NEW_PRIVS", "CAPSHIM_LOG"] {
         let values: [fn(Start) -> Start; 1] = [|start| {
             start.env("CAPSHIM_GROUPS", "auto").env("CAPSHIM_NO_NEW_PRIVS", "1").env("CAPSHIM_LOG", "quiet")
@@ -61,7 +65,7 @@ fn an_empty_value_is_written_or_left_out() {
             })
         }];
         performs(
-            "config::empty 3",
+            "settings/values::empty 3",
             || app().env(setting, ""),
             &[
                 ByHand("write a value", &values, &as_app),
@@ -74,25 +78,25 @@ fn an_empty_value_is_written_or_left_out() {
 #[test]
 fn a_mangled_value_is_written_as_it_was_meant() {
     let by_hand = |words| [ByHand(words, &LOCK, &with_lock)];
-    performs("config::text", caps("ipc_lock\r"), &by_hand("Windows line ends: convert it"));
-    performs("config::text 2", caps("ipc_lock\n"), &by_hand("write the value on one line"));
-    performs("config::text 3", caps("\"ipc_lock\""), &by_hand("write the value without them"));
+    performs("settings/values::text", caps("ipc_lock\r"), &by_hand("Windows line ends: convert it"));
+    performs("settings/values::text 2", caps("ipc_lock\n"), &by_hand("write the value on one line"));
+    performs("settings/values::text 3", caps("\"ipc_lock\""), &by_hand("write the value without them"));
     performs(
-        "config::text 4",
+        "settings/values::text 4",
         caps("{{ .Values.caps }}"),
         &[
             ByHand("write the value itself", &LOCK, &with_lock),
             ByHand("render the template", &LOCK, &with_lock),
         ],
     );
-    performs("config::text 5", caps("[\"ipc_lock\"]"), &by_hand("write plain words"));
-    performs("config::text 6", caps("$(CAPS)"), &by_hand("write the value itself"));
-    performs("config::text 7", caps("ipc\tlock"), &by_hand("write the value again by hand"));
+    performs("settings/values::text 5", caps("[\"ipc_lock\"]"), &by_hand("write plain words"));
+    performs("settings/values::text 6", caps("$(CAPS)"), &by_hand("write the value itself"));
+    performs("settings/values::text 7", caps("ipc\tlock"), &by_hand("write the value again by hand"));
     // No runtime's configuration can hold these bytes; a shell can.
     let script = "CAPSHIM_CAPS=$(printf 'ipc_lock\\377') exec /capshim /state";
     let bytes = || app().command(&["/bin/sh", "-c", script]);
     performs(
-        "config::text 8",
+        "settings/values::text 8",
         bytes,
         &[ByHand(
             "write the value again by hand",
@@ -105,7 +109,7 @@ fn a_mangled_value_is_written_as_it_was_meant() {
 #[test]
 fn a_value_is_one_of_those_that_there_are() {
     performs(
-        "config::boolean",
+        "settings::boolean",
         || app().env("CAPSHIM_NO_NEW_PRIVS", "yes"),
         &[ByHand(
             "write 1 or 0",
@@ -126,7 +130,7 @@ fn a_value_is_one_of_those_that_there_are() {
         )],
     );
     performs(
-        "config::from_str 2",
+        "settings::from_str 2",
         || app().env("CAPSHIM_LOG", "debug"),
         &[ByHand(
             "write quiet, warn or info",
@@ -141,7 +145,7 @@ fn a_value_is_one_of_those_that_there_are() {
         )],
     );
     performs(
-        "config::from_str",
+        "settings::from_str",
         || app().env("CAPSHIM_INIT", "child"),
         &[ByHand(
             "write 1, 0 or group",
@@ -158,7 +162,7 @@ fn a_value_is_one_of_those_that_there_are() {
 #[test]
 fn a_setting_is_one_of_those_that_there_are_and_there_once() {
     performs(
-        "config::unknown",
+        "settings/values::unknown",
         || app().env("CAPSHIM_CAP", "ipc_lock"),
         &[ByHand(
             "the nearest one is CAPSHIM_CAPS",
@@ -171,12 +175,12 @@ fn a_setting_is_one_of_those_that_there_are_and_there_once() {
     let twice = || app().command(&["/launch", "--env", "CAPSHIM_USER=0", "--", "/capshim", "/state"]);
     let as_root = exactly(0, 0, "none", "none");
     performs(
-        "config::collect",
+        "settings/values::collect",
         twice,
         &[ByHand("remove one of the two", &[|start| start.command(&STATE)], &as_app)],
     );
     performs(
-        "config::collect",
+        "settings/values::collect",
         twice,
         &[ByHand(
             "remove one of the two",
@@ -189,7 +193,7 @@ fn a_setting_is_one_of_those_that_there_are_and_there_once() {
 #[test]
 fn a_command_line_has_a_command() {
     performs(
-        "cli::parse",
+        "settings/arguments::parse",
         || app().command(&["/capshim"]),
         &[ByHand(
             "repeat the image's ENTRYPOINT and CMD after capshim",
@@ -198,7 +202,7 @@ fn a_command_line_has_a_command() {
         )],
     );
     performs(
-        "cli::not_empty",
+        "settings/arguments::not_empty",
         || app().command(&["/capshim", "", "/state"]),
         &[ByHand(
             "look for a variable or template before it that came out empty",
@@ -208,7 +212,7 @@ fn a_command_line_has_a_command() {
     );
     let option = || granted().command(&["/capshim", "--user=app", "/state"]);
     performs(
-        "cli::unknown_option",
+        "settings/arguments::unknown_option",
         option,
         &[ByHand(
             "settings are environment variables, see capshim --help; a COMMAND that begins with - goes after --",

@@ -1,0 +1,298 @@
+//! The text of /etc/passwd and /etc/group (passwd(5), group(5)): the few facts a run needs.
+//!
+//! Pure: it reads what it is given, once, a line at a time, and keeps nothing else. It is
+//! strict about what it grants by a line and lenient about what it takes away. libc's
+//! lookups are not used: they load code and talk to daemons of the image as root (NSS, nscd).
+#![forbid(unsafe_code)]
+
+use std::io::BufRead;
+use std::{fmt, io};
+
+use crate::accounts::lines::{
+    User, each_line, has_nul, lenient_group, members_of, parse_group, parse_user, root_to_a_runtime,
+};
+use crate::model::ids::{Gid, Uid};
+use crate::settings::Config;
+use crate::settings::groups::Inherited;
+use crate::settings::user::{Ref, UserSpec};
+
+/// What the two files say about this run. Missing entries are `None` or empty.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Accounts {
+    /// The user that the container was started as.
+    pub start: Option<User>,
+    /// The user that `CAPSHIM_USER` stands for; the starting user where it is not set.
+    pub target: Option<User>,
+    /// The groups that settings name, with their gid where they exist.
+    named: Vec<(String, Option<Gid>)>,
+    /// The groups that /etc/group makes the target user a member of.
+    pub of_target: Vec<Gid>,
+    /// The names that a runtime may have taken for root's. This list and the next ones are sorted.
+    roots: Vec<Vec<u8>>,
+    /// The groups that a runtime may have given to root, from either file.
+    of_root: Vec<Gid>,
+    /// The groups that have any member at all.
+    with_members: Vec<Gid>,
+    /// Why a file does not tell what the runtime gave to root.
+    pub doubts: Doubts,
+}
+
+/// A doubt about each of the two files, if there is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Doubts {
+    pub passwd: Option<Doubt>,
+    pub group: Option<Doubt>,
+}
+
+impl Doubts {
+    pub fn by_file(self) -> impl Iterator<Item = (&'static str, Doubt)> {
+        let doubts = [("/etc/group", self.group), ("/etc/passwd", self.passwd)];
+        doubts.into_iter().filter_map(|(file, doubt)| Some((file, doubt?)))
+    }
+}
+
+/// Why a file may differ from the one that the runtime read before it started this container.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// The file, or a folder on the way to it, is a mount of its own.
+    Mounted,
+    NotRead,
+    /// The kernel has no openat2(2) and /proc is not there.
+    CannotTell,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Doubt::Mounted => "is a mount, and the runtime may have read the file beneath it",
+            Doubt::NotRead => "could not be read",
+            Doubt::CannotTell => "may be a mount, which neither openat2 nor /proc tells here",
+        })
+    }
+}
+
+/// Whether an inherited group is root's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// A runtime may have given it to root, and so to this process.
+    Roots,
+    /// The runtime added it for this container.
+    Added,
+    Unknown,
+}
+
+impl Accounts {
+    /// Reads /etc/passwd: the starting user's entry and the target's. As in libc, the first
+    /// line that matches counts.
+    pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl BufRead) -> io::Result<Accounts> {
+        let mut accounts = Accounts { roots: vec![b"root".to_vec()], ..Accounts::default() };
+        let wanted = spec.map(|spec| &spec.user).unwrap_or(&Ref::Id(uid)).clone();
+        each_line(passwd, |line| {
+            if let Some((name, gid)) = root_to_a_runtime(line) {
+                accounts.roots.push(name.to_vec());
+                accounts.of_root.extend(gid);
+            }
+            let Some(user) = parse_user(line) else { return };
+            let is_target = match &wanted {
+                Ref::Id(id) => user.uid == *id,
+                Ref::Name(name) => user.name == name.as_bytes(),
+            };
+            let is_start = user.uid == uid;
+            if !(is_target || is_start) || has_nul(line) {
+                return;
+            }
+            if is_target && accounts.target.is_none() {
+                accounts.target = Some(user.to_owned());
+            }
+            if is_start && accounts.start.is_none() {
+                accounts.start = Some(user.to_owned());
+            }
+        })?;
+        sort(&mut accounts.roots);
+        sort(&mut accounts.of_root);
+        Ok(accounts)
+    }
+
+    /// The same without a file.
+    pub fn without_passwd() -> Accounts {
+        let doubts = Doubts { passwd: Some(Doubt::NotRead), group: None };
+        Accounts { roots: vec![b"root".to_vec()], doubts, ..Accounts::default() }
+    }
+
+    /// Reads /etc/group: the groups that the settings name, and who is a member of which.
+    pub fn read_groups(&mut self, config: &Config, group: impl BufRead) -> io::Result<()> {
+        let Accounts { named, of_target, roots, of_root, with_members, .. } = self;
+        let target = self.target.as_ref().map(|user| user.name.as_slice());
+        named.extend(names(config).map(|name| (name.to_owned(), None)));
+        sort(named);
+        let is_root = |name: &[u8]| roots.binary_search_by(|root| root.as_slice().cmp(name)).is_ok();
+        let read = each_line(group, |line| {
+            if let Some((gid, members)) = lenient_group(line) {
+                if members_of(members).any(is_root) {
+                    of_root.push(gid);
+                }
+                if self.doubts.passwd.is_some() && members_of(members).any(|name| !name.is_empty()) {
+                    with_members.push(gid);
+                }
+            }
+            let Some((name, gid, members)) = parse_group(line) else { return };
+            if let Ok(place) = named.binary_search_by(|(named, _)| named.as_bytes().cmp(name)) {
+                named[place].1.get_or_insert(gid);
+            }
+            if target.is_some_and(|target| members.split(|&byte| byte == b',').any(|member| member == target))
+            {
+                of_target.push(gid);
+            }
+        });
+        sort(of_root);
+        sort(with_members);
+        read
+    }
+
+    /// Whether /etc/group matters: where groups are chosen, or a setting names one.
+    pub fn reads_groups(config: &Config, start: Uid) -> bool {
+        start == Uid::ROOT || names(config).next().is_some()
+    }
+
+    /// Whether there is no start without /etc/passwd. A name needs it, and a bare uid, for its
+    /// group. A start as another user than root keeps its ids.
+    pub fn needs_passwd(config: &Config, start: Uid) -> bool {
+        let named = |spec: &UserSpec| matches!(spec.user, Ref::Name(_)) || spec.group.is_none();
+        start == Uid::ROOT && config.user.as_ref().is_some_and(|spec| !spec.is_root() && named(spec))
+    }
+
+    /// Whether there is no start without /etc/group. What is root's counts as unknown without it.
+    pub fn needs_group(&self, config: &Config, start: Uid) -> bool {
+        let is_name = |group: &Ref<Gid>| matches!(group, Ref::Name(_));
+        let user = config.user.as_ref().filter(|_| start == Uid::ROOT);
+        let names_one = user.is_some_and(|spec| spec.group.as_ref().is_some_and(is_name));
+        let is_member = user.is_some_and(|spec| spec.group.is_none() && !spec.is_root())
+            && config.groups.inherited == Inherited::Auto
+            && self.target.is_some();
+        config.groups.listed.iter().any(is_name) || names_one || is_member
+    }
+
+    /// Whether an inherited group is root's own, as far as the two files tell.
+    pub fn standing(&self, gid: Gid) -> Standing {
+        if gid == Gid::ROOT {
+            Standing::Roots
+        } else if self.doubts.group.is_some() {
+            Standing::Unknown
+        } else if self.of_root.binary_search(&gid).is_ok() {
+            Standing::Roots
+        } else if self.with_members.binary_search(&gid).is_ok() {
+            // Each member may be the name that the runtime knew root by.
+            Standing::Unknown
+        } else {
+            Standing::Added
+        }
+    }
+
+    /// The gid of a group that a setting names.
+    pub fn group(&self, name: &str) -> Option<Gid> {
+        let place = self.named.binary_search_by(|(named, _)| named.as_str().cmp(name)).ok()?;
+        self.named[place].1
+    }
+}
+
+fn sort<T: Ord>(list: &mut Vec<T>) {
+    list.sort_unstable();
+    list.dedup();
+}
+
+/// The names of groups in the settings.
+fn names(config: &Config) -> impl Iterator<Item = &str> {
+    let written = config.user.iter().filter_map(|spec| spec.group.as_ref());
+    written.chain(&config.groups.listed).filter_map(|group| match group {
+        Ref::Name(name) => Some(name.as_str()),
+        Ref::Id(_) => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::model::ids::Id;
+
+    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nbad:x:abc:5::/evil:\n\n#app:x:1:1::/:\nneg:x:-1:1::/:\n\
+        octal:x:010:1::/:\nmax:x:4294967295:1::/:\nbig:x:4294967296:1::/:\nshort:x:7\napp:x:1000:1001:,,,:/home/app:/bin/sh\n\
+        app:x:2000:2000::/second:\n:x:3000:3000::/:\ntoor:x:0:0::/:\nfour:x:44:45\nnul\0:x:46:46::/:\nlast:x:47:48::/last:";
+
+    fn id<T: Id>(raw: u32) -> T {
+        T::new(raw).unwrap()
+    }
+
+    fn lookup(spec: &str) -> Option<User> {
+        Accounts::users(Uid::ROOT, Some(&spec.parse().unwrap()), PASSWD).unwrap().target
+    }
+
+    #[test]
+    fn the_first_line_of_a_name_or_uid_counts() {
+        let app = User { name: b"app".to_vec(), uid: id(1000), gid: id(1001), home: b"/home/app".to_vec() };
+        assert_eq!(lookup("app"), Some(app.clone()));
+        assert_eq!(lookup("1000"), Some(app));
+        assert_eq!(lookup("0").unwrap().name, b"root");
+        assert_eq!(lookup("toor").unwrap().uid, Uid::ROOT);
+    }
+
+    #[test]
+    fn a_line_without_plain_ids_is_no_entry() {
+        for name in ["bad", "neg", "octal", "max", "big", "short", "#app", "nul", "3000", "46"] {
+            assert_eq!(lookup(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_short_line_and_a_last_line_without_newline_are_entries() {
+        assert_eq!(lookup("four").unwrap().home, b"/");
+        assert_eq!(lookup("last").unwrap().home, b"/last");
+    }
+
+    #[test]
+    fn groups_are_named_and_members_counted() {
+        let config = Config {
+            user: Some("app:web".parse().unwrap()),
+            groups: "audio,10,nosuch".parse().unwrap(),
+            ..Config::parse(&[c"CAPSHIM_USER=app"]).unwrap()
+        };
+        let group: &[u8] = b"root:x:0:root\nwheel:x:10:root,app\nbad:x:abc:app\nweb:x:80:\nweb:x:81:\naudio:x:29:apple,app\ndisk:x:6:root,adm\n";
+        let mut accounts = Accounts::users(Uid::ROOT, config.user.as_ref(), PASSWD).unwrap();
+        accounts.read_groups(&config, group).unwrap();
+        assert_eq!(accounts.group("web"), Some(id(80)));
+        assert_eq!(accounts.group("audio"), Some(id(29)));
+        assert_eq!(accounts.group("nosuch"), None);
+        assert_eq!(accounts.of_target, [id(10), id(29)]);
+        // 1 and 5 are the gids of lines that a runtime may read as root's.
+        assert_eq!(accounts.of_root, [id(0), id(1), id(5), id(6), id(10)]);
+    }
+
+    #[test]
+    fn what_a_runtime_may_read_as_roots_is_recognised_as_roots() {
+        let config = Config::parse(&[c"CAPSHIM_USER=1000:1000"]).unwrap();
+        let of_root = |passwd: &str, group: &str| {
+            let mut accounts = Accounts::users(Uid::ROOT, config.user.as_ref(), passwd.as_bytes()).unwrap();
+            accounts.read_groups(&config, group.as_bytes()).unwrap();
+            accounts.of_root.iter().map(|gid| gid.raw()).collect::<Vec<_>>()
+        };
+        for group in [
+            "disk:x:6:root\r\n",
+            "  disk:x:6:root",
+            "disk:x:06:root",
+            "disk:x:+6:root",
+            "-disk:x:6:root",
+            "#disk:x:6:root",
+            "disk:x:6: root ,adm",
+            "disk:x:4294967302:root",
+        ] {
+            assert_eq!(of_root("", group), [6], "{group:?}");
+        }
+        for passwd in ["toor:x:0:0::/:", "bad:x:abc:0::/evil:", "toor:x:00:0::/:", "toor", "-toor:x:0:0::/:"]
+        {
+            let group = format!("disk:x:6:{}", passwd.split(':').next().unwrap());
+            assert!(of_root(passwd, &group).contains(&6), "{passwd:?}");
+        }
+        assert_eq!(of_root("root:x:0:6::/root:", ""), [6]);
+        assert_eq!(of_root("app:x:1000:1000::/:", "app:x:1000:app"), Vec::<u32>::new());
+    }
+}

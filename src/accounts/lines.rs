@@ -1,0 +1,158 @@
+//! The lines of /etc/passwd and /etc/group (passwd(5), group(5)).
+//!
+//! Pure. It is strict about what it grants by a line and lenient about what it takes away.
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::io::{BufRead, Read};
+
+use crate::model::ids::{Gid, Id, Uid, decimal, parse_id};
+
+/// The longest line that is read, in bytes. A group's line has all its members.
+pub const LONGEST_LINE: u64 = 1 << 20;
+
+/// The longest file that is read, in bytes.
+pub const LONGEST_FILE: u64 = 64 << 20;
+
+/// One user's entry in /etc/passwd. Names and paths are bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct User {
+    pub name: Vec<u8>,
+    pub uid: Uid,
+    pub gid: Gid,
+    pub home: Vec<u8>,
+}
+
+/// Calls `see` with each line. One buffer, as long as the longest line. The file may have no end,
+/// so that too long a line is `InvalidData`, and too long a file `FileTooLarge`.
+pub fn each_line(text: impl BufRead, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut text = text.take(LONGEST_FILE + 1);
+    let mut line = Vec::new();
+    loop {
+        let read = text.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line)?;
+        match read as u64 {
+            0 => return Ok(()),
+            _ if text.limit() == 0 => return Err(io::ErrorKind::FileTooLarge.into()),
+            length if length > LONGEST_LINE => return Err(io::ErrorKind::InvalidData.into()),
+            _ => see(line.strip_suffix(b"\n").unwrap_or(&line)),
+        }
+        line.clear();
+    }
+}
+
+/// Comments, and the + and - lines of old network directories, are no entries.
+fn is_comment(line: &[u8]) -> bool {
+    matches!(line.first(), Some(b'#' | b'+' | b'-'))
+}
+
+/// Nor is a line with a NUL byte, which no name or path has.
+pub fn has_nul(line: &[u8]) -> bool {
+    line.contains(&0)
+}
+
+/// A user that a runtime may read as uid 0: it trims lines, skips none, and takes an id that
+/// it cannot read for 0. What it then gave to root must be recognised, so this reads no less.
+pub fn root_to_a_runtime(line: &[u8]) -> Option<(&[u8], Option<Gid>)> {
+    let mut fields = line.trim_ascii().split(|&byte| byte == b':');
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let uid = fields.nth(1).and_then(lenient_id).unwrap_or(0);
+    (uid == 0).then(|| (name, fields.next().and_then(lenient_id).and_then(Gid::new)))
+}
+
+/// A group and its members as a runtime may read them.
+pub fn lenient_group(line: &[u8]) -> Option<(Gid, &[u8])> {
+    let mut fields = line.trim_ascii().split(|&byte| byte == b':');
+    let gid = fields.nth(2).and_then(lenient_id).and_then(Gid::new)?;
+    Some((gid, fields.next()?))
+}
+
+pub fn members_of(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Any decimal number, with or without a sign, cut to the 32 bits that the kernel is given.
+pub fn lenient_id(field: &[u8]) -> Option<u32> {
+    let number = match field.trim_ascii() {
+        [b'-', digits @ ..] => -decimal(digits)?,
+        [b'+', digits @ ..] | digits => decimal(digits)?,
+    };
+    Some(number as u32)
+}
+
+/// A user's entry as it stands in the line.
+pub struct UserLine<'a> {
+    pub name: &'a [u8],
+    pub uid: Uid,
+    pub gid: Gid,
+    pub home: &'a [u8],
+}
+
+impl UserLine<'_> {
+    pub fn to_owned(&self) -> User {
+        User { name: self.name.to_vec(), uid: self.uid, gid: self.gid, home: self.home.to_vec() }
+    }
+}
+
+/// `name:password:uid:gid:comment:home:shell`, of which the first four must be there. A line
+/// whose id is not a plain decimal in range is none (some runtimes read it as 0).
+/// Whether a NUL byte is in it is not looked at.
+pub fn parse_user(line: &[u8]) -> Option<UserLine<'_>> {
+    if is_comment(line) {
+        return None;
+    }
+    let mut fields = line.split(|&byte| byte == b':');
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let uid = parse_id(fields.nth(1)?)?;
+    let gid = parse_id(fields.next()?)?;
+    let home = fields.nth(1).filter(|home| !home.is_empty()).unwrap_or(b"/");
+    Some(UserLine { name, uid, gid, home })
+}
+
+/// `name:password:gid:member,member`.
+pub fn parse_group(line: &[u8]) -> Option<(&[u8], Gid, &[u8])> {
+    if is_comment(line) || has_nul(line) {
+        return None;
+    }
+    let mut fields = line.split(|&byte| byte == b':');
+    let name = fields.next().filter(|name| !name.is_empty())?;
+    let gid = parse_id(fields.nth(1)?)?;
+    Some((name, gid, fields.next().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lenient_id_is_any_number_cut_to_32_bits() {
+        for text in [
+            "0",
+            "00",
+            "6",
+            "+6",
+            "-0",
+            "-1",
+            " 6\t",
+            "4294967295",
+            "4294967296",
+            "-4294967296",
+            "9223372036854775807",
+            "9223372036854775808",
+            "-9223372036854775807",
+            "18446744073709551616",
+            "",
+            "+",
+            "-",
+            "--1",
+            "+-1",
+            "0x6",
+            "6 6",
+            "6\0",
+            "\u{663}",
+            "abc",
+        ] {
+            let number = text.trim_ascii().parse::<i64>().ok();
+            assert_eq!(lenient_id(text.as_bytes()), number.map(|number| number as u32), "{text:?}");
+        }
+    }
+}

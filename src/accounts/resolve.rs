@@ -1,0 +1,83 @@
+//! From the names and numbers of the settings to ids.
+//!
+//! Pure. It must never yield an id that was not written or found, least of all 0 or 4294967295.
+#![forbid(unsafe_code)]
+
+use crate::accounts::entries::Accounts;
+use crate::model::error::{Complaint, Exit, Refusal, shown};
+use crate::model::ids::{Gid, Uid};
+use crate::settings::groups::GroupPolicy;
+use crate::settings::names;
+use crate::settings::user::{Ref, UserSpec};
+
+/// The ids that a `CAPSHIM_USER` stands for. No gid where neither the setting nor
+/// /etc/passwd has one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Identity {
+    pub uid: Uid,
+    pub gid: Option<Gid>,
+}
+
+/// Looks a `CAPSHIM_USER` up in what the files say.
+pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal> {
+    let wrong = |complaint| Refusal::setting(names::USER, spec.to_string().as_bytes(), complaint);
+    let entry = accounts.target.as_ref();
+    let uid = match &spec.user {
+        Ref::Id(uid) => *uid,
+        Ref::Name(name) => match entry.map(|user| user.uid) {
+            None if spec.is_root() => Uid::ROOT,
+            None => {
+                return Err(wrong(
+                    Complaint::new(format!(
+                        "names the user '{}', which is not in /etc/passwd",
+                        shown(name.as_bytes())
+                    ))
+                    .hint("add the user to the image; or write ids: CAPSHIM_USER=1000:1000"),
+                ));
+            }
+            Some(uid) if (uid == Uid::ROOT) != spec.is_root() => {
+                return Err(wrong(Complaint::new(format!("names a user whose uid in /etc/passwd is {uid}"))
+                    .hint("only root has uid 0: name another user; or write CAPSHIM_USER=0 to stay root on purpose")));
+            }
+            Some(uid) => uid,
+        },
+    };
+    let gid = match &spec.group {
+        Some(Ref::Id(gid)) => Some(*gid),
+        Some(Ref::Name(name)) => Some(named_group(name, accounts).map_err(wrong)?),
+        None if spec.is_root() => Some(Gid::ROOT),
+        None => entry.map(|user| user.gid),
+    };
+    Ok(Identity { uid, gid })
+}
+
+/// Looks up the groups that `CAPSHIM_GROUPS` writes out.
+pub fn resolve_groups(policy: &GroupPolicy, accounts: &Accounts) -> Result<Vec<Gid>, Refusal> {
+    let find = |group: &Ref<Gid>| match group {
+        Ref::Id(gid) => Ok(*gid),
+        Ref::Name(name) => named_group(name, accounts)
+            .map_err(|complaint| Refusal::setting(names::GROUPS, policy.to_string().as_bytes(), complaint)),
+    };
+    policy.listed.iter().map(find).collect()
+}
+
+/// As for users, only root's own name may stand for 0.
+fn named_group(name: &str, accounts: &Accounts) -> Result<Gid, Complaint> {
+    let shown = shown(name.as_bytes());
+    match accounts.group(name) {
+        None => Err(Complaint::new(format!("names the group '{shown}', which is not in /etc/group"))
+            .hint("add the group to the image; or write its gid")),
+        Some(Gid::ROOT) if name != "root" => {
+            Err(Complaint::new(format!("names the group '{shown}', whose gid in /etc/group is 0"))
+                .hint("write another group; or 0 if root's group is meant"))
+        }
+        Some(gid) => Ok(gid),
+    }
+}
+
+/// A refusal for a bare uid without a gid anywhere.
+pub fn no_gid(spec: &UserSpec) -> Refusal {
+    let value = spec.to_string();
+    Refusal::new(Exit::Setting, format!("{}='{value}' has no entry in /etc/passwd and no group", names::USER))
+        .hint(format!("write the group too: {}={value}:{value}", names::USER))
+}

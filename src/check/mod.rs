@@ -1,0 +1,175 @@
+//! `--check`: reports what this container was granted and what a run would do.
+//!
+//! The verdict comes from doing what a run does, in a child that ends instead of executing
+//! the command, once the kernel has said whether it would (`trial`); nothing outside of these
+//! children changes.
+#![forbid(unsafe_code)]
+
+pub mod report;
+pub mod table;
+mod trial;
+
+use std::ffi::{CStr, c_int};
+
+use nix::errno::Errno;
+
+use crate::accounts::environment;
+use crate::check::report::Surroundings;
+use crate::check::table::Layout;
+use crate::check::trial::Answer;
+use crate::command::{self, Found, explain};
+use crate::model::credentials::Credentials;
+use crate::model::error::Refusal;
+use crate::plan::Plan;
+use crate::plan::step::Step;
+use crate::process::apply::Verified;
+use crate::process::failures;
+use crate::process::{observe, own_file};
+use crate::run::{Prepared, Reached, Ready, prepare, ready};
+use crate::settings::{Config, names};
+use crate::system;
+use crate::system::{Blocked, Ended};
+
+/// Reports through `print`. The exit code is the one that a run would end with, or 0.
+pub fn check(
+    argv: &[&CStr],
+    environment: &[&CStr],
+    blocked: Blocked,
+    print: impl Fn(&str) -> Result<(), Refusal>,
+) -> Result<c_int, Refusal> {
+    let wants_colour = environment::value(environment, b"NO_COLOR").is_none_or(<[u8]>::is_empty);
+    let mut to = Layout::new(wants_colour && system::writes_to_terminal());
+    let mut start = observe::read()?;
+    start.bounding = observe::bounding().ok();
+    start.own_file = Some(own_file::read());
+    report::granted(&mut to, &start, &surroundings());
+
+    let settings = || {
+        environment.iter().map(|entry| names::split(entry)).filter(|(name, _)| name.starts_with(b"CAPSHIM_"))
+    };
+    let is_set = |setting: &str| settings().any(|(name, _)| name == setting.as_bytes());
+    if !environment.iter().any(|entry| names::is_setting(entry)) {
+        report::nothing_set(&mut to);
+        return print(&to.take()).map(|()| 0);
+    }
+    let config = Config::parse(environment);
+    match &config {
+        Ok(config) => report::settings(&mut to, config, is_set),
+        Err(_) => report::raw_settings(&mut to, settings()),
+    }
+    let mut prepared = match prepare(start, config) {
+        Ok(prepared) => prepared,
+        Err(refusal) => {
+            report::refused(&mut to, &refusal);
+            return print(&to.take()).map(|()| refusal.exit as c_int);
+        }
+    };
+    report::plan(&mut to, &prepared);
+    print(&to.take())?;
+
+    prepared.plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
+    let Prepared { start, plan, .. } = &prepared;
+    let attempt = Attempt { start, plan, argv, environment, blocked, print: &print };
+    Ok(attempt.verdict(&mut to))
+}
+
+/// What a run does, but for the stdio and exec.
+struct Attempt<'a, P> {
+    start: &'a Credentials,
+    plan: &'a Plan,
+    /// Empty without a command.
+    argv: &'a [&'a CStr],
+    environment: &'a [&'a CStr],
+    blocked: Blocked,
+    print: P,
+}
+
+/// The exit status of a child that could not do the attempt, since that takes another process.
+const NO_ROOM: c_int = 255;
+
+impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
+    /// In a child, so that there is a report where a filter kills. Where there can be none, in this
+    /// process: there are then as many processes as in a run.
+    fn verdict(&self, to: &mut Layout) -> c_int {
+        let own = std::process::id() as c_int;
+        if system::set_sigchld_ignored(false).is_err() || system::may_wait_for(own) != Err(Errno::ECHILD) {
+            return self.perform(to, None, true);
+        }
+        let answer = trial::ask(self.plan, self.start, self.argv, self.environment);
+        let Ok(child) = system::start_child(|| self.perform(to, answer, false)) else {
+            return self.perform(to, None, true);
+        };
+        match system::wait_for(child) {
+            Ok(Ended::Exited(NO_ROOM)) => self.perform(to, None, true),
+            Ok(ended) => self.ended(to, ended),
+            Err(errno) => self.refused(to, &failures::failed("waitid")(errno)),
+        }
+    }
+
+    fn perform(&self, to: &mut Layout, answer: Option<Answer>, alone: bool) -> c_int {
+        let find = |path: Option<&[u8]>, verified: &Verified| {
+            self.argv.first().map(|command| command::find(command, path, verified)).transpose()
+        };
+        match ready(self.plan, self.start.clone(), self.blocked, self.environment, find) {
+            Ok(Reached::Application(ready)) => {
+                self.application(to, ready, answer).unwrap_or_else(|refusal| self.refused(to, &refusal))
+            }
+            Ok(Reached::Parent(parent)) => match parent.rehearse() {
+                Ok(ended) => self.ended(to, ended),
+                Err(refusal) => self.refused(to, &refusal),
+            },
+            Err(refusal) if !alone && refusal == failures::fork_failed(Errno::EAGAIN) => NO_ROOM,
+            Err(refusal) => self.refused(to, &refusal),
+        }
+    }
+
+    /// The part of the process that would become the application.
+    fn application(
+        &self,
+        to: &mut Layout,
+        ready: Ready<Option<Found>>,
+        answer: Option<Answer>,
+    ) -> Result<c_int, Refusal> {
+        let Ready { found, gate, .. } = ready;
+        gate.pass()?;
+        if let (Some(found), Some(command)) = (&found, self.argv.first()) {
+            match answer {
+                Some(Answer::Failed(errno)) => return Err(explain::explain(&found.path, errno)),
+                Some(Answer::Killed(signal)) => return Ok(self.ended(to, Ended::Signaled(signal))),
+                Some(Answer::Executed) => report::command(to, command.to_bytes(), found),
+                None => {
+                    report::command(to, command.to_bytes(), found);
+                    report::untried(to);
+                    explain::foresee(&found.path)?;
+                }
+            }
+        }
+        report::starts(to, &self.plan.expected, self.start.bounding, found.as_ref(), &self.plan.notes);
+        (self.print)(&to.take()).map(|()| 0)
+    }
+
+    fn refused(&self, to: &mut Layout, refusal: &Refusal) -> c_int {
+        report::refused(to, refusal);
+        (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| refusal.exit as c_int)
+    }
+
+    /// One that exited has made its report.
+    fn ended(&self, to: &mut Layout, ended: Ended) -> c_int {
+        match ended {
+            Ended::Exited(status) => status,
+            Ended::Signaled(signal) => {
+                report::killed(to, signal);
+                (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| 128 + signal)
+            }
+        }
+    }
+}
+
+fn surroundings() -> Surroundings {
+    let map = observe::proc_text(c"/proc/self/uid_map");
+    Surroundings {
+        seccomp: system::seccomp(),
+        uid_map: map.map(|map| observe::id_ranges(&map).collect()),
+        denies_setgroups: observe::denies_setgroups(),
+    }
+}

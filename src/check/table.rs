@@ -1,0 +1,111 @@
+//! How a report looks: titles, and labels with values below each other.
+//!
+//! Pure; it knows nothing of what is reported.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// Where the values begin, and how far they go.
+const COLUMN: usize = 24;
+const WIDTH: usize = 96;
+
+/// Select graphic rendition (console_codes(4)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Paint {
+    Bold = 1,
+    Red = 31,
+    Green = 32,
+}
+
+/// A report as far as it is written.
+#[derive(Debug)]
+pub struct Layout {
+    text: String,
+    colour: bool,
+}
+
+impl Layout {
+    /// Empty; in colour for a terminal whose reader wants it.
+    pub fn new(colour: bool) -> Layout {
+        Layout { text: String::new(), colour }
+    }
+
+    /// The text since the last call.
+    pub fn take(&mut self) -> String {
+        std::mem::take(&mut self.text)
+    }
+
+    pub fn title(&mut self, title: &str) {
+        self.text += "\n";
+        self.painted(Paint::Bold, title);
+    }
+
+    pub fn painted(&mut self, paint: Paint, line: &str) {
+        if self.colour { self.line(&format!("\x1b[{}m{line}\x1b[0m", paint as u8)) } else { self.line(line) }
+    }
+
+    /// A label and its value, which goes on below itself where it is long.
+    pub fn row(&mut self, label: impl fmt::Display, value: impl fmt::Display) {
+        self.wrapped(format!("  {:<1$} ", label.to_string(), COLUMN - 3), COLUMN, &value.to_string());
+    }
+
+    /// One of a numbered list.
+    pub fn item(&mut self, number: impl fmt::Display, text: impl fmt::Display) {
+        let number = format!("  {number:>2}. ");
+        let column = number.len();
+        self.wrapped(number, column, &text.to_string());
+    }
+
+    /// Breaks at spaces.
+    fn wrapped(&mut self, mut line: String, column: usize, value: &str) {
+        let mut words = value.split(' ');
+        line += words.next().unwrap_or_default();
+        for word in words {
+            if line.len() + 1 + word.len() > WIDTH {
+                self.line(&line);
+                line = " ".repeat(column) + word;
+            } else {
+                line += " ";
+                line += word;
+            }
+        }
+        self.line(&line);
+    }
+
+    pub fn line(&mut self, line: &str) {
+        self.text += line.trim_end();
+        self.text += "\n";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_stand_below_each_other_and_go_on_below_themselves() {
+        let mut layout = Layout::new(false);
+        layout.title("title");
+        layout.row("label", "short");
+        layout.row("a label that is longer than its column", "value");
+        layout.row("long", vec!["word"; 16].join(", "));
+        let column = " ".repeat(COLUMN);
+        let words = "word, ".repeat(12);
+        assert_eq!(
+            layout.take(),
+            format!(
+                "\ntitle\n  label                 short\n  a label that is longer than its column value\n  long                  {}\n{column}word, word, word, word\n",
+                words.trim_end()
+            )
+        );
+        assert_eq!(layout.take(), "");
+    }
+
+    #[test]
+    fn colour_is_there_only_where_it_is_wanted() {
+        let mut layout = Layout::new(true);
+        layout.painted(Paint::Red, "no");
+        assert_eq!(layout.take(), "\x1b[31mno\x1b[0m\n");
+    }
+}

@@ -1,0 +1,111 @@
+//! What the command's file does to the credentials at exec: reads it, and refuses it if the
+//! application would not hold exactly what was asked.
+//!
+//! A diagnosis: the file can change before exec (see `after_exec`).
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+
+use nix::errno::Errno;
+use nix::sys::stat::stat;
+use nix::sys::statvfs::FsFlags;
+
+use crate::command::after_exec::{Before, Executable};
+use crate::command::outcome;
+use crate::model::caps::CapSet;
+use crate::model::error::{Note, Refusal, shown};
+use crate::model::file_caps::FileCaps;
+use crate::model::ids::{Gid, Id, Uid};
+use crate::process::apply::Verified;
+use crate::process::chain::{self, Link};
+use crate::process::failures;
+use crate::process::observe;
+use crate::system;
+
+/// What the command's file does at exec. It leaves the sets as they are, ambient aside.
+#[derive(Debug)]
+pub struct Effect {
+    /// The file whose attributes count: the command's, or that of its last interpreter.
+    pub holder: CString,
+    pub caps: Option<FileCaps>,
+    /// It cannot be read, and may be a script: it can do no more than clear ambient.
+    pub unread: bool,
+    /// What ambient is then.
+    pub ambient: CapSet,
+    /// The programs that it starts will not inherit these capabilities.
+    pub lost: CapSet,
+}
+
+impl Effect {
+    pub fn note(&self) -> Option<Note> {
+        let name = shown(self.holder.to_bytes());
+        (!self.lost.is_empty()).then(|| {
+            Note::Info(format!(
+                "{name} has file capabilities: the programs that it starts will not inherit {}",
+                self.lost
+            ))
+        })
+    }
+}
+
+/// Refuses a command whose file would leave the application with other credentials than it
+/// has now, with the remedy.
+pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
+    let (_, Link { path: holder, start }) = chain::chain(path);
+    let now = verified.credentials();
+    let mut before = outcome::before_exec(now, verified.start().securebits);
+    let unread = start.is_err();
+    if let Err(errno) = start {
+        refuse_unknown(&holder, errno, &before)?;
+    }
+    let file = executable_facts(&holder)?;
+    if file == Executable::default() {
+        return Ok(Effect { holder, caps: None, unread, ambient: now.caps, lost: CapSet::EMPTY });
+    }
+    // Only a file that carries some makes the bounding set count.
+    if now.bounding.is_none() && file.caps.is_some() {
+        before.bounding = observe::bounding()?;
+    }
+    let name = shown(holder.to_bytes());
+    let after = outcome::judge(&before, &file, &name, verified.start())?;
+    // What root's children hold comes from root's rule and not from ambient.
+    let lost = if now.uid == Uid::ROOT { CapSet::EMPTY } else { now.caps - after.ambient };
+    Ok(Effect { holder, caps: file.caps, unread, ambient: after.ambient, lost })
+}
+
+/// A file that the kernel may execute and this process not read can be a script, whose
+/// interpreter's file is what counts. One that execve(2) will not get to is left to it.
+fn refuse_unknown(file: &CStr, errno: Errno, before: &Before) -> Result<(), Refusal> {
+    if chain::executable(file).is_err() || !outcome::depends_on_file(before) {
+        return Ok(());
+    }
+    Err(outcome::unknown_file(&shown(file.to_bytes()), errno, before))
+}
+
+/// What a file would bring into exec. A file that is not there is left to execve(2) to name.
+fn executable_facts(path: &CStr) -> Result<Executable, Refusal> {
+    let Ok(status) = stat(path) else { return Ok(Executable::default()) };
+    let name = || shown(path.to_bytes());
+    let failed = |call: &str, errno: Errno| failures::call_failed(format!("{call}({})", name()), errno);
+    let set_uid = status.st_mode & libc::S_ISUID != 0;
+    // Without the group's execute bit, set-group-ID meant mandatory locking.
+    let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);
+    let xattr = match system::security_capability(path) {
+        Err(Errno::EINVAL) => return Err(outcome::malformed_attribute(&name())),
+        result => result.map_err(|errno| failed("getxattr", errno))?,
+    };
+    if (!set_uid && !set_gid && xattr.is_none())
+        || system::mount_flags(path).map_err(|errno| failed("statfs", errno))?.contains(FsFlags::ST_NOSUID)
+    {
+        return Ok(Executable::default());
+    }
+    let caps = match xattr {
+        Some(bytes) => Some(FileCaps::parse(&bytes).map_err(|_| outcome::malformed_attribute(&name()))?),
+        None => None,
+    };
+    Ok(Executable {
+        caps,
+        set_uid: Uid::new(status.st_uid).filter(|_| set_uid),
+        set_gid: Gid::new(status.st_gid).filter(|_| set_gid),
+    })
+}

@@ -1,0 +1,244 @@
+//! The start of init mode: a fork, and a parent that holds nothing and stays (`supervise`).
+//!
+//! It decides nothing about credentials: `plan::init` does. The child goes on to the command
+//! through a gate, which opens only when the parent has let go of everything. Until then
+//! nothing that fails is a warning, and one of the two speaks: the child as long as it has
+//! not said that it is ready, and the parent after that.
+#![forbid(unsafe_code)]
+
+pub mod signals;
+pub mod supervise;
+
+use std::ffi::c_int;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::unistd;
+use nix::unistd::chdir;
+
+use crate::accounts::environment::Renumbering;
+use crate::init::supervise::Child;
+use crate::model::credentials::Credentials;
+use crate::model::error::{Exit, Note, Refusal};
+use crate::plan::Plan;
+use crate::plan::init::{self, InitPlan};
+use crate::plan::step::Step;
+use crate::process::apply::{self, Verified};
+use crate::process::failures::{self, failed};
+use crate::system;
+use crate::system::{Blocked, Ended};
+
+/// Which process this is, once the plan has been performed.
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
+pub enum Side<'a> {
+    /// The one that becomes the application, when it has passed the gate.
+    Application(Verified, Vec<Note>, Gate),
+    Parent(Parent<'a>),
+}
+
+/// What the child says when nothing but exec is left to do.
+const READY: u8 = b'R';
+
+/// What the parent says when it holds nothing. The end of the file must follow: only then has
+/// it closed the last of its descriptors.
+const GO: u8 = b'G';
+
+/// Performs the plan: in this process, or in init mode in a child of it.
+pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result<Side<'a>, Refusal> {
+    let Some(init) = &plan.init else {
+        let (verified, notes) = apply::apply(plan, start)?;
+        return Ok(Side::Application(verified, notes, Gate(None)));
+    };
+    let (before, childs) = init::split(&plan.steps);
+    let (mut notes, Means { ready: (ready_of_child, ready), go: (go, go_of_parent), ignores_sigchld }) =
+        prepare(before, blocked)?;
+    let started = std::process::id();
+    if let Some(child) = system::fork().map_err(failures::fork_failed)? {
+        let child = Child::new(child, init.forward);
+        let childs = [ready, go];
+        return Ok(Side::Parent(Parent { init, child, ready: ready_of_child, go: go_of_parent, childs }));
+    }
+    close(ready_of_child)?;
+    close(go_of_parent)?;
+    notes.extend(apply::perform_all(childs)?);
+    let verified = apply::verify(plan, start)?;
+    let gate = Gate(Some(Waiting { started, ready, go, blocked, ignores_sigchld }));
+    Ok(Side::Application(verified, notes, gate))
+}
+
+/// What the two processes have in common.
+struct Means {
+    ready: (OwnedFd, OwnedFd),
+    go: (OwnedFd, OwnedFd),
+    ignores_sigchld: bool,
+}
+
+/// All that comes before the fork.
+fn prepare(steps: &[Step], blocked: Blocked) -> Result<(Vec<Note>, Means), Refusal> {
+    blocked.is_done().map_err(failed("rt_sigprocmask(SIG_BLOCK)"))?;
+    let notes = apply::perform_all(steps)?;
+    let (ready, go) = (pipe()?, pipe()?);
+    let ignores_sigchld = system::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+    Ok((notes, Means { ready, go, ignores_sigchld }))
+}
+
+/// Both ends beyond the standard streams, which may have been closed: what is written to
+/// standard error must not end up in here.
+fn pipe() -> Result<(OwnedFd, OwnedFd), Refusal> {
+    // dup(2) with a lower bound of 3.
+    let moved = |end: OwnedFd| if end.as_raw_fd() > 2 { Ok(end) } else { end.try_clone() };
+    let (reader, writer) = system::pipe().map_err(failed("pipe2"))?;
+    let ends = moved(reader).and_then(|reader| Ok((reader, moved(writer)?)));
+    ends.map_err(|error| failed("fcntl(F_DUPFD_CLOEXEC)")(Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+}
+
+/// What lies between the child and exec; nothing, without a parent.
+#[must_use]
+pub struct Gate(Option<Waiting>);
+
+struct Waiting {
+    /// The process that this was before the fork.
+    started: u32,
+    ready: OwnedFd,
+    go: OwnedFd,
+    blocked: Blocked,
+    ignores_sigchld: bool,
+}
+
+impl Gate {
+    /// Which process the environment came to, and which one it goes on to, where these are two. The
+    /// parent's number is the one that it has for itself: the child may see it as 0.
+    pub fn renumbering(&self) -> Option<Renumbering> {
+        self.0.as_ref().map(|waiting| Renumbering { from: waiting.started, to: std::process::id() })
+    }
+
+    /// Waits until the parent opens it, and undoes what was done to signals.
+    pub fn pass(self) -> Result<(), Refusal> {
+        let Some(Waiting { ready, go, blocked, ignores_sigchld, .. }) = self.0 else { return Ok(()) };
+        write_byte(&ready, READY).map_err(failed("write(pipe)"))?;
+        close(ready)?;
+        if (read_byte(&go)?, read_byte(&go)?) != (Some(GO), None) {
+            return Err(Refusal::new(
+                Exit::System,
+                "read(pipe): end of file: the parent process did not let the command start",
+            ));
+        }
+        close(go)?;
+        if ignores_sigchld {
+            system::set_sigchld_ignored(true).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+        }
+        blocked.undo().map_err(failed("rt_sigprocmask(SIG_SETMASK)"))
+    }
+}
+
+/// The process that stays.
+pub struct Parent<'a> {
+    init: &'a InitPlan,
+    child: Child,
+    /// Where the child says that it is ready.
+    ready: OwnedFd,
+    /// Where it is told to go.
+    go: OwnedFd,
+    /// The child's ends of both.
+    childs: [OwnedFd; 2],
+}
+
+impl Parent<'_> {
+    /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
+    /// code: the child's own.
+    pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+        let ended = self.let_go(Child::stand_alone, |child| child.serve(warn).map(Ended::Exited))?;
+        Ok(signals::exit_code(ended))
+    }
+
+    /// The same for a check, whose child only says what it finds: without a change that anybody
+    /// else could notice.
+    pub fn rehearse(self) -> Result<Ended, Refusal> {
+        self.let_go(Child::stay_together, |child| child.wait().map_err(failed("waitid")))
+    }
+
+    fn let_go(
+        self,
+        set_apart: impl FnOnce(&Child) -> Result<(), Refusal>,
+        serve: impl FnOnce(&mut Child) -> Result<Ended, Refusal>,
+    ) -> Result<Ended, Refusal> {
+        let Parent { init, mut child, ready, go, childs } = self;
+        let result = match childs.into_iter().try_for_each(close).and_then(|()| read_byte(&ready)) {
+            // The child has ended, and has said why. One that has not sees the end of the file.
+            Ok(None) => {
+                drop(go);
+                return child.wait().map_err(failed("waitid"));
+            }
+            Ok(Some(READY)) => close(ready)
+                .and_then(|()| hold_nothing(init))
+                .and_then(|()| child.can_be_served())
+                .and_then(|()| set_apart(&child))
+                .and_then(|()| say_go(&go)),
+            Ok(Some(_)) => Err(failures::call_lied("read(pipe) reported success but gave nothing")),
+            Err(refusal) => Err(refusal),
+        };
+        let result = match result {
+            Ok(()) => close(go).and_then(|()| serve(&mut child)),
+            // `go` is closed after the child's end: at the end of the file it would speak, too.
+            Err(refusal) => Err(refusal),
+        };
+        result.map_err(|refusal| {
+            child.give_up();
+            of_parent(refusal)
+        })
+    }
+}
+
+fn of_parent(refusal: Refusal) -> Refusal {
+    Refusal { cause: format!("in the parent process: {}", refusal.cause), ..refusal }
+}
+
+fn hold_nothing(init: &InitPlan) -> Result<(), Refusal> {
+    apply::perform_all(&init.parent)?;
+    apply::read_back(&init.holds)?;
+    apply::perform_all(&init.then).map(drop)
+}
+
+/// With nothing left open but the standard streams and this.
+fn say_go(go: &OwnedFd) -> Result<(), Refusal> {
+    // So that no mount is in use for its sake. A root that may not be searched is no harm.
+    let _ = chdir(c"/");
+    system::close_all_but(go.as_fd());
+    match write_byte(go, GO) {
+        // Somebody has killed the child.
+        Ok(()) | Err(Errno::EPIPE) => Ok(()),
+        Err(errno) => Err(failed("write(pipe)")(errno)),
+    }
+}
+
+/// Certainly: each process waits for the end of the file that the other one writes, and would
+/// wait for ever if it were open in a place where it should not be.
+fn close(go: OwnedFd) -> Result<(), Refusal> {
+    let number = go.as_raw_fd();
+    unistd::close(go).map_err(failed("close(pipe)"))?;
+    if system::is_open(number) {
+        Err(failures::call_lied("close(pipe) reported success but did not close it"))
+    } else {
+        Ok(())
+    }
+}
+
+/// A lie is told from a byte by what the buffer holds before.
+fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>, Refusal> {
+    let mut byte = [0];
+    loop {
+        match unistd::read(pipe, &mut byte) {
+            Ok(0) => return Ok(None),
+            Ok(_) => return Ok(Some(byte[0])),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(failed("read(pipe)")(errno)),
+        }
+    }
+}
+
+fn write_byte(pipe: &OwnedFd, byte: u8) -> nix::Result<()> {
+    match system::write_blocked(pipe.as_raw_fd(), &[byte])? {
+        1 => Ok(()),
+        _ => Err(Errno::EIO),
+    }
+}

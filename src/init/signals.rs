@@ -1,0 +1,144 @@
+//! What init mode makes of signals and of its child's changes.
+//!
+//! Pure; `supervise` does it.
+#![forbid(unsafe_code)]
+
+use std::ffi::c_int;
+
+use crate::system::Ended;
+
+/// The exit code that a shell would give: 128 and the number for a signal.
+pub fn exit_code(ended: Ended) -> c_int {
+    match ended {
+        Ended::Exited(status) => status,
+        Ended::Signaled(signal) => 128 + signal,
+    }
+}
+
+/// Whose process group has the terminal's foreground (tcgetpgrp(3)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Foreground {
+    /// There is no controlling terminal.
+    NoTerminal,
+    Child,
+    Own,
+    Another,
+}
+
+/// What follows when the child has stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnStop {
+    /// Whoever stopped it so will continue it.
+    Leave,
+    /// Nobody else will, or it wants the terminal, which is there to be had.
+    Continue,
+    /// Stop by this signal too, with all of the job, so that a shell sees that, and then continue
+    /// it.
+    Stop(c_int),
+}
+
+/// TSTP, TTIN and TTOU are job control's: a shell that sees them stops all of the job. SIGSTOP
+/// is another's business, unless the child had the terminal, which nobody could use then;
+/// editors stop themselves so after Ctrl-Z. Without a terminal there is no job control.
+///
+/// `lone` says that nobody has this process for a job: the kernel does not stop it by these, and
+/// nobody would continue its child in its place.
+pub fn on_stop(signal: c_int, foreground: Foreground, lone: bool) -> OnStop {
+    let stop = match (signal, foreground) {
+        (libc::SIGTTIN | libc::SIGTTOU, Foreground::Own) => return OnStop::Continue,
+        (libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU, _) => signal,
+        (libc::SIGSTOP, Foreground::Child) => libc::SIGTSTP,
+        _ => return OnStop::Leave,
+    };
+    match (lone, foreground) {
+        (true, _) => OnStop::Continue,
+        (false, Foreground::NoTerminal) => OnStop::Leave,
+        (false, _) => OnStop::Stop(stop),
+    }
+}
+
+/// Whether the child gets the terminal's foreground when it continues. `managed` says that
+/// somebody has continued this process, a shell: then only what the shell gave to this
+/// process's group is passed on. Else a child that was stopped for want of the terminal would
+/// be stopped again at once, and for ever.
+pub fn takes_foreground(signal: c_int, foreground: Foreground, managed: bool) -> bool {
+    match foreground {
+        Foreground::Own => true,
+        Foreground::Another => !managed && matches!(signal, libc::SIGTTIN | libc::SIGTTOU),
+        Foreground::Child | Foreground::NoTerminal => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libc::{SIGCONT, SIGKILL, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
+
+    const ALL: [Foreground; 4] =
+        [Foreground::NoTerminal, Foreground::Child, Foreground::Own, Foreground::Another];
+
+    #[test]
+    fn an_exit_status_is_passed_on_and_a_signal_has_128_added() {
+        assert_eq!(exit_code(Ended::Exited(0)), 0);
+        assert_eq!(exit_code(Ended::Exited(255)), 255);
+        assert_eq!(exit_code(Ended::Signaled(SIGKILL)), 137);
+        assert_eq!(exit_code(Ended::Signaled(64)), 192);
+    }
+
+    #[test]
+    fn a_stop_of_job_control_stops_this_process_too() {
+        for foreground in [Foreground::Child, Foreground::Own, Foreground::Another] {
+            assert_eq!(on_stop(SIGTSTP, foreground, false), OnStop::Stop(SIGTSTP));
+        }
+        for foreground in [Foreground::Child, Foreground::Another] {
+            assert_eq!(on_stop(SIGTTIN, foreground, false), OnStop::Stop(SIGTTIN));
+            assert_eq!(on_stop(SIGTTOU, foreground, false), OnStop::Stop(SIGTTOU));
+        }
+    }
+
+    #[test]
+    fn without_a_terminal_a_stop_is_left_to_its_sender() {
+        for signal in [SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP] {
+            assert_eq!(on_stop(signal, Foreground::NoTerminal, false), OnStop::Leave);
+        }
+    }
+
+    #[test]
+    fn where_nobody_has_it_for_a_job_it_continues_what_job_control_stopped() {
+        for foreground in ALL {
+            for signal in [SIGTSTP, SIGTTIN, SIGTTOU] {
+                assert_eq!(on_stop(signal, foreground, true), OnStop::Continue);
+            }
+        }
+        assert_eq!(on_stop(SIGSTOP, Foreground::Child, true), OnStop::Continue);
+        assert_eq!(on_stop(SIGSTOP, Foreground::NoTerminal, true), OnStop::Leave);
+    }
+
+    #[test]
+    fn a_child_that_wants_a_terminal_of_ours_gets_it_at_once() {
+        assert_eq!(on_stop(SIGTTIN, Foreground::Own, false), OnStop::Continue);
+        assert_eq!(on_stop(SIGTTOU, Foreground::Own, false), OnStop::Continue);
+        assert!(takes_foreground(SIGTTIN, Foreground::Own, false));
+    }
+
+    #[test]
+    fn sigstop_is_left_to_its_sender_unless_the_child_had_the_terminal() {
+        for foreground in [Foreground::NoTerminal, Foreground::Own, Foreground::Another] {
+            assert_eq!(on_stop(SIGSTOP, foreground, false), OnStop::Leave);
+        }
+        assert_eq!(on_stop(SIGSTOP, Foreground::Child, false), OnStop::Stop(SIGTSTP));
+    }
+
+    #[test]
+    fn a_shell_keeps_the_terminal_that_it_did_not_give() {
+        for signal in [SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP, SIGCONT] {
+            assert!(takes_foreground(signal, Foreground::Own, true));
+            assert!(!takes_foreground(signal, Foreground::Another, true));
+            assert!(!takes_foreground(signal, Foreground::NoTerminal, false));
+            assert!(!takes_foreground(signal, Foreground::Child, false));
+        }
+        assert!(takes_foreground(SIGTTIN, Foreground::Another, false));
+        assert!(takes_foreground(SIGTTOU, Foreground::Another, false));
+        assert!(!takes_foreground(SIGTSTP, Foreground::Another, false));
+    }
+}

@@ -1,0 +1,217 @@
+//! Why an installation was not made, and the cure: chosen from what was observed and not from
+//! errno alone.
+//!
+//! Pure.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+use crate::hints;
+use crate::model::caps::{Cap, CapSet};
+use crate::model::error::{Exit, Refusal, shown};
+use crate::model::file_caps::{FileCaps, Malformed};
+use crate::model::ids::{Id, OVERFLOW_ID, Uid};
+use crate::process::failures;
+
+/// Who installs what, and where.
+#[derive(Debug)]
+pub struct Attempt {
+    pub uid: Uid,
+    pub effective: CapSet,
+    pub file_caps: CapSet,
+    /// The directory, fit for a message.
+    pub folder: String,
+    /// Its owner and mode, where they can be told.
+    pub folder_status: Option<(u32, u32)>,
+}
+
+/// What the copy is to be, or is.
+#[derive(PartialEq, Eq)]
+pub struct Copy {
+    pub size: u64,
+    pub mode: u32,
+    pub caps: Option<Result<FileCaps, Malformed>>,
+}
+
+impl Copy {
+    /// Everyone may execute it, whatever the umask.
+    pub const MODE: u32 = 0o755;
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} bytes, mode {:04o}, ", self.size, self.mode)?;
+        match self.caps {
+            None => f.write_str("no file capabilities"),
+            Some(Ok(caps)) => write!(f, "{caps}"),
+            Some(Err(Malformed)) => f.write_str("a malformed security.capability attribute"),
+        }
+    }
+}
+
+/// A call failed, and nothing is known to cure it.
+pub fn failed(call: &str, errno: Errno) -> Refusal {
+    Refusal::new(Exit::System, format!("{call}: {errno}"))
+}
+
+impl Attempt {
+    /// A name in the directory.
+    pub fn within(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder.trim_end_matches('/'))
+    }
+
+    /// A call failed on the directory or on what is in it.
+    pub fn failed(&self, call: String, errno: Errno) -> Refusal {
+        let folder = &self.folder;
+        let refusal = failed(&call, errno);
+        match errno {
+            Errno::ENOENT => refusal.hint(format!(
+                "make the directory first: mkdir -p {folder}; or WORKDIR {folder} in a Dockerfile; or mount a volume there: \
+                 Kubernetes: volumeMounts.mountPath: {folder}; Docker/Podman: -v VOLUME:{folder}"
+            )),
+            Errno::ENOTDIR => refusal.hint("install to another path: this one leads through a file"),
+            Errno::EROFS => refusal.hint(format!(
+                "mount a volume there that can be written: Kubernetes: an emptyDir at volumeMounts.mountPath: {folder}, without \
+                 readOnly: true; Docker/Podman: -v VOLUME:{folder}"
+            )),
+            Errno::ENOSPC | Errno::EDQUOT => refusal.hint(format!(
+                "make room for the copy beside the file that it replaces: Kubernetes: emptyDir.sizeLimit: 1Mi or more; \
+                 Docker/Podman: --tmpfs {folder}:size=1m or more"
+            )),
+            Errno::EFBIG => refusal.hint("raise the limit on the size of files: Docker/Podman: --ulimit fsize=-1"),
+            Errno::EBUSY => {
+                refusal.hint(format!("a single file is mounted there: mount its directory {folder} instead"))
+            }
+            Errno::EACCES if self.lacks_rights() => refusal.hint(self.as_root()),
+            _ => refusal,
+        }
+    }
+
+    /// Somebody else has taken the copy away, or replaced it.
+    pub fn taken(&self, cause: String) -> Refusal {
+        const OTHERS_WRITE: u32 = 0o022;
+        const STICKY: u32 = 0o1000;
+        let refusal = Refusal::new(Exit::System, cause);
+        match self.folder_status {
+            Some((owner, mode))
+                if owner == self.uid.raw() && mode & OTHERS_WRITE != 0 && mode & STICKY == 0 =>
+            {
+                refusal.hint(format!("let nobody else replace files there: chmod go-w {}", self.folder))
+            }
+            _ => refusal.hint("install to a path of whose folders nobody else may write any"),
+        }
+    }
+
+    /// The kernel did not take the new file's capabilities. `gid` is the file's, as this user
+    /// namespace shows it, and `filesystem` the `f_type` of statfs(2).
+    pub fn caps_refused(&self, call: String, errno: Errno, gid: Option<u32>, filesystem: u64) -> Refusal {
+        let folder = &self.folder;
+        let because = |exit: Exit, why: &str| Refusal::new(exit, format!("{call}: {errno}: {why}"));
+        match errno {
+            Errno::EPERM if !self.effective.contains(Cap::CAP_SETFCAP) => {
+                because(Exit::NotGranted, "this process does not have SETFCAP").hint(self.as_root())
+            }
+            // Root's own uid is mapped, or it would not hold SETFCAP.
+            Errno::EPERM if gid == Some(OVERFLOW_ID) => because(
+                Exit::NotGranted,
+                "SETFCAP is held, but the group that the directory gives its files is not mapped in this user namespace",
+            )
+            .hint(format!(
+                "chmod g-s {folder}; or map its group: Kubernetes: hostUsers: true; Docker/Podman: --userns host"
+            )),
+            Errno::EPERM => because(
+                Exit::System,
+                "SETFCAP is held, but a seccomp filter, a security module or the file system refuses",
+            )
+            .hint(format!(
+                "{}; or run it on Linux 4.14 or newer, if in a user namespace; or {ANOTHER_VOLUME}",
+                hints::DEFAULT_PROFILE
+            )),
+            Errno::ENOTSUP => because(
+                Exit::System,
+                &format!("{}, at {folder}, has no file capabilities", name_of(filesystem)),
+            )
+            .hint(ANOTHER_VOLUME),
+            _ => self.failed(call, errno),
+        }
+    }
+
+    /// Whether it is the directory's mode that keeps this process out, and no security module.
+    fn lacks_rights(&self) -> bool {
+        let is_owner = self.uid == Uid::ROOT && self.root_may_write();
+        !is_owner && !self.effective.contains(Cap::CAP_DAC_OVERRIDE)
+    }
+
+    /// As owner or as anyone, without a capability.
+    fn root_may_write(&self) -> bool {
+        const WRITE: u32 = 0o3;
+        self.folder_status.is_some_and(|(owner, mode)| {
+            let (everyones, owners) = (mode & WRITE, mode >> 6 & WRITE);
+            everyones == WRITE || owner == 0 && owners == WRITE
+        })
+    }
+
+    /// A start as root that may write such a file into this directory.
+    fn as_root(&self) -> String {
+        let of = |needed: bool, cap: Cap| if needed { CapSet::of(&[cap]) } else { CapSet::EMPTY };
+        let (writes, sets) = (!self.root_may_write(), !self.file_caps.is_empty());
+        hints::grant_to_root(of(writes, Cap::CAP_DAC_OVERRIDE) | of(sets, Cap::CAP_SETFCAP), self.uid)
+    }
+}
+
+const ANOTHER_VOLUME: &str = "use a volume that has them: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; \
+    Docker/Podman: --tmpfs, or a volume on a local disk";
+
+/// The ones that are met in containers (statfs(2)).
+fn name_of(filesystem: u64) -> String {
+    match filesystem {
+        0x6969 => "NFS".into(),
+        0x0102_1997 => "9P".into(),
+        0x6573_5546 => "FUSE".into(),
+        0x8584_58f6 => "ramfs".into(),
+        0x4d44 => "FAT".into(),
+        0xff53_4d42 | 0xfe53_4d42 => "SMB".into(),
+        other => format!("the file system of type {other:#x}"),
+    }
+}
+
+/// Something other than a file has the copy's name.
+pub fn in_the_way(path: &str, what: &str) -> Refusal {
+    Refusal::new(Exit::System, format!("{path} {what}: it is not replaced"))
+        .hint("install to another path; or remove it first")
+}
+
+/// The copy is not what was written.
+pub fn differs(path: &str, made: &Copy, planned: &Copy) -> Refusal {
+    failures::call_lied(format!("the copy for {path} reads back as {made}; it should be {planned}"))
+}
+
+/// An installation that failed, and then its temporary file could not be removed.
+pub fn left_behind(refusal: Refusal, path: &str, errno: Errno) -> Refusal {
+    Refusal { cause: format!("{}; then unlink({path}): {errno}", refusal.cause), ..refusal }
+        .hint(format!("rm {path}"))
+}
+
+/// The new file is there.
+pub fn not_synced(folder: &str, path: &str, errno: Errno) -> Refusal {
+    Refusal::new(
+        Exit::System,
+        format!("fsync({folder}): {errno}: {path} is installed, but may not survive a crash of the node"),
+    )
+}
+
+/// This program's own file has the effective bit.
+pub fn effective_file(given: CapSet, path: &[u8], uid: Uid) -> Refusal {
+    let path = shown(path);
+    Refusal::new(
+        Exit::Setting,
+        format!("the file capabilities of {path} are effective: whoever executes it could write files with {given}"),
+    )
+    .hint(format!(
+        "to install, start as root: {}; and make them permitted only: {}",
+        hints::grant_to_root(CapSet::EMPTY, uid),
+        hints::file_caps(given, &path)
+    ))
+}

@@ -1,0 +1,194 @@
+//! Capability names and sets (capabilities(7)).
+//!
+//! Pure. It must not ask the kernel anything.
+#![forbid(unsafe_code)]
+
+pub use caps::Capability as Cap;
+
+use std::fmt;
+use std::ops::{BitAnd, BitOr, Sub};
+
+/// Every capability that has a name here, by its number in the kernel.
+pub const ALL: [Cap; 41] = [
+    Cap::CAP_CHOWN,
+    Cap::CAP_DAC_OVERRIDE,
+    Cap::CAP_DAC_READ_SEARCH,
+    Cap::CAP_FOWNER,
+    Cap::CAP_FSETID,
+    Cap::CAP_KILL,
+    Cap::CAP_SETGID,
+    Cap::CAP_SETUID,
+    Cap::CAP_SETPCAP,
+    Cap::CAP_LINUX_IMMUTABLE,
+    Cap::CAP_NET_BIND_SERVICE,
+    Cap::CAP_NET_BROADCAST,
+    Cap::CAP_NET_ADMIN,
+    Cap::CAP_NET_RAW,
+    Cap::CAP_IPC_LOCK,
+    Cap::CAP_IPC_OWNER,
+    Cap::CAP_SYS_MODULE,
+    Cap::CAP_SYS_RAWIO,
+    Cap::CAP_SYS_CHROOT,
+    Cap::CAP_SYS_PTRACE,
+    Cap::CAP_SYS_PACCT,
+    Cap::CAP_SYS_ADMIN,
+    Cap::CAP_SYS_BOOT,
+    Cap::CAP_SYS_NICE,
+    Cap::CAP_SYS_RESOURCE,
+    Cap::CAP_SYS_TIME,
+    Cap::CAP_SYS_TTY_CONFIG,
+    Cap::CAP_MKNOD,
+    Cap::CAP_LEASE,
+    Cap::CAP_AUDIT_WRITE,
+    Cap::CAP_AUDIT_CONTROL,
+    Cap::CAP_SETFCAP,
+    Cap::CAP_MAC_OVERRIDE,
+    Cap::CAP_MAC_ADMIN,
+    Cap::CAP_SYSLOG,
+    Cap::CAP_WAKE_ALARM,
+    Cap::CAP_BLOCK_SUSPEND,
+    Cap::CAP_AUDIT_READ,
+    Cap::CAP_PERFMON,
+    Cap::CAP_BPF,
+    Cap::CAP_CHECKPOINT_RESTORE,
+];
+
+/// A set of capabilities, one bit each. A newer kernel may have some that have no name
+/// here; they are kept and shown by number.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct CapSet(u64);
+
+impl CapSet {
+    pub const EMPTY: CapSet = CapSet(0);
+
+    /// The ones that can be turned into root in the container or on the node.
+    pub const ROOT_EQUIVALENT: CapSet = CapSet::of(&[
+        Cap::CAP_SETUID,
+        Cap::CAP_SETGID,
+        Cap::CAP_SETPCAP,
+        Cap::CAP_SETFCAP,
+        Cap::CAP_SYS_ADMIN,
+        Cap::CAP_SYS_PTRACE,
+        Cap::CAP_SYS_MODULE,
+        Cap::CAP_SYS_RAWIO,
+        Cap::CAP_DAC_OVERRIDE,
+        Cap::CAP_DAC_READ_SEARCH,
+        Cap::CAP_CHOWN,
+        Cap::CAP_FOWNER,
+        Cap::CAP_MKNOD,
+        Cap::CAP_BPF,
+    ]);
+
+    pub const fn from_bits(bits: u64) -> CapSet {
+        CapSet(bits)
+    }
+
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    pub const fn of(caps: &[Cap]) -> CapSet {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < caps.len() {
+            bits |= 1 << caps[i] as u8;
+            i += 1;
+        }
+        CapSet(bits)
+    }
+
+    pub fn contains(self, cap: Cap) -> bool {
+        self.0 & cap.bitmask() != 0
+    }
+
+    pub fn is_subset_of(self, other: CapSet) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The numbers of the members, ascending.
+    pub fn numbers(self) -> impl Iterator<Item = u8> {
+        (0..64).filter(move |n| self.0 & (1 << n) != 0)
+    }
+
+    /// The members' names, each once, by number; without the `CAP_` prefix.
+    pub fn names(self) -> impl Iterator<Item = String> {
+        self.numbers().map(name)
+    }
+}
+
+impl BitOr for CapSet {
+    type Output = CapSet;
+    fn bitor(self, other: CapSet) -> CapSet {
+        CapSet(self.0 | other.0)
+    }
+}
+
+impl BitAnd for CapSet {
+    type Output = CapSet;
+    fn bitand(self, other: CapSet) -> CapSet {
+        CapSet(self.0 & other.0)
+    }
+}
+
+impl Sub for CapSet {
+    type Output = CapSet;
+    fn sub(self, other: CapSet) -> CapSet {
+        CapSet(self.0 & !other.0)
+    }
+}
+
+/// The three sets that capget(2) and capset(2) deal in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ThreadCaps {
+    pub effective: CapSet,
+    pub permitted: CapSet,
+    pub inheritable: CapSet,
+}
+
+impl ThreadCaps {
+    pub fn all(set: CapSet) -> ThreadCaps {
+        ThreadCaps { effective: set, permitted: set, inheritable: set }
+    }
+}
+
+/// `IPC_LOCK, NET_RAW`, or `none`.
+impl fmt::Display for CapSet {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none");
+        }
+        f.write_str(&self.names().collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Debug for CapSet {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{{{self}}}")
+    }
+}
+
+/// The name of capability `number` without its prefix, or the number if it has no name here.
+pub fn name(number: u8) -> String {
+    match ALL.get(number as usize) {
+        Some(cap) => cap.to_string()[4..].to_owned(),
+        None => number.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_ordered_by_kernel_number() {
+        for (number, cap) in ALL.iter().enumerate() {
+            assert_eq!(cap.index() as usize, number);
+        }
+        assert_eq!(name(40), "CHECKPOINT_RESTORE");
+        assert_eq!(name(41), "41");
+    }
+}

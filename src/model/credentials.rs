@@ -1,0 +1,147 @@
+//! The credentials of a process: ids, groups, capability sets (credentials(7)).
+//!
+//! Pure: `process::observe` reads them.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+use nix::errno::Errno;
+
+use crate::model::caps::CapSet;
+use crate::model::file_caps::FileCaps;
+use crate::model::ids::{Gid, Id, OVERFLOW_ID, Uid};
+
+/// Real, effective and saved id (credentials(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ids<T> {
+    pub real: T,
+    pub effective: T,
+    pub saved: T,
+}
+
+impl<T: Copy> Ids<T> {
+    pub fn all(id: T) -> Ids<T> {
+        Ids { real: id, effective: id, saved: id }
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Ids<T> {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.real, self.effective, self.saved)
+    }
+}
+
+/// Securebits (capabilities(7)): who may gain what by changing uid or by exec.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Securebits(pub u32);
+
+impl Securebits {
+    pub const NOROOT: u32 = 1 << 0;
+    pub const NO_SETUID_FIXUP: u32 = 1 << 2;
+    pub const KEEP_CAPS_LOCKED: u32 = 1 << 5;
+    pub const NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
+
+    pub fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// As in `NOROOT, NOROOT_LOCKED`, or `none`.
+impl fmt::Display for Securebits {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        const NAMES: [&str; 4] = ["NOROOT", "NO_SETUID_FIXUP", "KEEP_CAPS", "NO_CAP_AMBIENT_RAISE"];
+        // Each bit has its lock beside it.
+        let names = (0..32).filter(|bit| self.has(1 << bit)).map(|bit| match (NAMES.get(bit / 2), bit % 2) {
+            (Some(name), 0) => (*name).to_owned(),
+            (Some(name), _) => format!("{name}_LOCKED"),
+            (None, _) => format!("bit {bit}"),
+        });
+        let names: Vec<String> = names.collect();
+        f.write_str(if names.is_empty() { "none" } else { "" })?;
+        f.write_str(&names.join(", "))
+    }
+}
+
+/// The credentials of this process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    pub uid: Ids<Uid>,
+    pub gid: Ids<Gid>,
+    /// Supplementary groups, sorted, each once.
+    pub groups: Vec<Gid>,
+    pub permitted: CapSet,
+    pub effective: CapSet,
+    pub inheritable: CapSet,
+    pub ambient: CapSet,
+    pub no_new_privs: bool,
+    pub securebits: Securebits,
+    /// False on a kernel or sandbox that does not know ambient capabilities.
+    pub has_ambient: bool,
+    /// Takes a call for each capability: read only where a step or a message needs it.
+    pub bounding: Option<CapSet>,
+    /// Read only where a message needs it.
+    pub own_file: Option<OwnFile>,
+    /// What the gid 65534 stands for; read only where this process has it or asks for it.
+    pub overflow_gid: OverflowGid,
+}
+
+impl Credentials {
+    /// Whether this gid is a group of this user namespace and can be asked for.
+    pub fn is_mapped(&self, gid: Gid) -> bool {
+        gid.raw() != OVERFLOW_ID || self.overflow_gid != OverflowGid::Unknown
+    }
+
+    /// Whether this gid, read from the kernel, stands for no other one.
+    pub fn is_certain(&self, gid: Gid) -> bool {
+        gid.raw() != OVERFLOW_ID || self.overflow_gid == OverflowGid::Certain
+    }
+
+    /// What this program's own file is known to permit; nothing where it was not read.
+    pub fn carried(&self) -> CapSet {
+        self.own_file.as_ref().and_then(OwnFile::known_caps).map_or(CapSet::EMPTY, |caps| caps.permitted)
+    }
+
+    /// The same, and all there is where nobody can tell.
+    pub fn may_carry(&self) -> CapSet {
+        match &self.own_file {
+            Some(OwnFile { caps: Err(_), .. }) => CapSet::from_bits(u64::MAX),
+            _ => self.carried(),
+        }
+    }
+}
+
+/// What 65534 stands for. Every group that the user namespace does not map reads as that, and it
+/// can be a group of its own (user_namespaces(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OverflowGid {
+    /// It is not mapped, or /proc does not tell.
+    Unknown,
+    /// It is a group here, but some others are not mapped and read the same.
+    Mapped,
+    /// Every group is mapped.
+    Certain,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnFile {
+    pub path: Vec<u8>,
+    pub caps: Result<Option<FileCaps>, Unknown>,
+    pub nosuid: bool,
+}
+
+impl OwnFile {
+    /// As far as anybody can tell.
+    pub fn known_caps(&self) -> Option<FileCaps> {
+        self.caps.ok().flatten()
+    }
+}
+
+/// The call that failed, where nobody can tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unknown(pub &'static str, pub Errno);
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "cannot be told, {}: {}", self.0, self.1)
+    }
+}

@@ -1,0 +1,161 @@
+//! Init mode's part of the plan: where the fork comes, and how the parent ends up holding
+//! nothing at all.
+//!
+//! Pure; `init` performs it.
+#![forbid(unsafe_code)]
+
+use crate::model::caps::{Cap, CapSet};
+use crate::model::credentials::Credentials;
+use crate::model::expected::Expected;
+use crate::plan::step::Step;
+use crate::settings::Init;
+
+/// Who does what.
+///
+/// * Before the fork comes what both processes are to have: ids and groups, and with them all
+///   that needs SETGID or SETPCAP, or uid 0. So it is done once, and the parent has the
+///   child's uid, by which it can signal it without KILL (kill(2)).
+/// * The child takes the plan's other steps, from capset(2) on: only the process that becomes
+///   the application ever raises anything. Then it reads back, as it does without a parent.
+/// * The parent can drop the rest only after the fork: the child takes its inheritable set from
+///   what is permitted and in the bounding set. What each then does to its sets is its own.
+/// * The bounding set needs SETPCAP effective (PR_CAPBSET_DROP), and setresuid(2) has cleared
+///   effective, so that it is raised again from permitted. Then one capset(2) empties all
+///   three sets, and with them ambient, which is never more than permitted and inheritable.
+/// * no_new_privs is always on in the parent: it executes nothing.
+/// * setresuid(2) has made both undumpable, and exec alone makes the child dumpable again. The
+///   parent says it by itself, after the read-back and not before: as long as it held
+///   anything, no process of the same user was to trace it (ptrace(2)).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InitPlan {
+    pub forward: Forward,
+    /// The parent's steps to where it holds nothing.
+    pub parent: Vec<Step>,
+    /// What it then has, which is read back.
+    pub holds: Expected,
+    /// And its steps after that.
+    pub then: Vec<Step>,
+}
+
+impl InitPlan {
+    /// Orphans come to PID 1 by themselves.
+    pub fn as_pid_1(&mut self) {
+        self.then.retain(|step| *step != Step::Subreaper);
+    }
+}
+
+/// The plan's steps before the fork, and the child's.
+pub fn split(steps: &[Step]) -> (&[Step], &[Step]) {
+    let before = steps.iter().take_while(|step| !matches!(step, Step::SetCaps(_))).count();
+    steps.split_at(before)
+}
+
+/// To whom signals go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Forward {
+    Process,
+    Group,
+}
+
+/// `None` where init mode is off.
+pub fn init_plan(
+    init: Init,
+    steps: &[Step],
+    start: &Credentials,
+    application: &Expected,
+) -> Option<InitPlan> {
+    let forward = match init {
+        Init::Off => return None,
+        Init::Child => Forward::Process,
+        Init::Group => Forward::Group,
+    };
+    let drops = start.permitted.contains(Cap::CAP_SETPCAP);
+    let left = application.bounding.filter(|_| drops).unwrap_or(CapSet::EMPTY);
+    let mut parent = Vec::new();
+    if !left.is_empty() {
+        parent.extend(steps.iter().find(|step| matches!(step, Step::RaiseEffective(_))).cloned());
+        parent.extend(left.numbers().map(Step::DropBounding));
+    }
+    parent.extend([Step::SetCaps(CapSet::EMPTY), Step::NoNewPrivs]);
+    let holds = Expected {
+        caps: CapSet::EMPTY,
+        bounding: drops.then_some(CapSet::EMPTY),
+        no_new_privs: true,
+        ..application.clone()
+    };
+    let then = vec![Step::Subreaper, Step::Dumpable];
+    Some(InitPlan { forward, parent, holds, then })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accounts::entries::Accounts;
+    use crate::model::credentials::{Ids, OverflowGid, Securebits};
+    use crate::model::ids::{Gid, Id, Uid};
+    use crate::plan::{Plan, plan};
+    use crate::settings::Config;
+
+    const LOCK: CapSet = CapSet::of(&[Cap::CAP_IPC_LOCK]);
+    const SWITCH: CapSet = CapSet::of(&[Cap::CAP_SETGID, Cap::CAP_SETUID]);
+    const SETPCAP: CapSet = CapSet::of(&[Cap::CAP_SETPCAP]);
+
+    fn planned(uid: u32, granted: CapSet, user: &std::ffi::CStr) -> Plan {
+        let start = Credentials {
+            uid: Ids::all(Uid::new(uid).unwrap()),
+            gid: Ids::all(Gid::new(uid).unwrap()),
+            groups: Vec::new(),
+            permitted: granted,
+            effective: granted,
+            inheritable: CapSet::EMPTY,
+            ambient: CapSet::EMPTY,
+            no_new_privs: false,
+            securebits: Securebits::default(),
+            has_ambient: true,
+            bounding: Some(granted),
+            own_file: None,
+            overflow_gid: OverflowGid::Unknown,
+        };
+        let config = Config::parse(&[user, c"CAPSHIM_CAPS=ipc_lock", c"CAPSHIM_INIT=1"]).unwrap();
+        plan(&config, &start, &Accounts::default()).unwrap()
+    }
+
+    fn words(steps: &[Step]) -> Vec<String> {
+        steps.iter().map(Step::to_string).collect()
+    }
+
+    const NONE: &str = "capset(permitted = effective = inheritable = none)";
+    const NO_NEW_PRIVS: &str = "prctl(PR_SET_NO_NEW_PRIVS, 1)";
+
+    #[test]
+    fn the_fork_comes_between_the_change_of_user_and_the_first_capability() {
+        let plan = planned(0, LOCK | SWITCH, c"CAPSHIM_USER=1000:1000");
+        let (before, childs) = split(&plan.steps);
+        assert_eq!(words(before).last().unwrap(), "setresuid(1000, 1000, 1000)");
+        assert_eq!(words(childs)[0], "capset(permitted = effective = inheritable = IPC_LOCK)");
+        assert_eq!(words(&plan.init.unwrap().parent), [NONE, NO_NEW_PRIVS]);
+    }
+
+    #[test]
+    fn with_setpcap_the_parents_bounding_set_ends_empty() {
+        let init = planned(0, LOCK | SWITCH | SETPCAP, c"CAPSHIM_USER=1000:1000").init.unwrap();
+        let raised = "capset(effective = permitted = SETGID, SETUID, SETPCAP, IPC_LOCK)";
+        let dropped = "prctl(PR_CAPBSET_DROP, IPC_LOCK)";
+        assert_eq!(words(&init.parent), [raised, dropped, NONE, NO_NEW_PRIVS]);
+        assert_eq!(init.holds.bounding, Some(CapSet::EMPTY));
+        let granted = planned(0, LOCK | SWITCH, c"CAPSHIM_USER=1000:1000").init.unwrap();
+        assert_eq!(granted.holds.bounding, None);
+    }
+
+    #[test]
+    fn the_parent_ends_with_the_applications_ids_and_nothing_else() {
+        for (uid, user) in [(0, c"CAPSHIM_USER=1000:1000"), (0, c"CAPSHIM_USER=root"), (1000, c"HOME=/")] {
+            let plan = planned(uid, LOCK | SWITCH, user);
+            let holds = plan.init.unwrap().holds;
+            assert_eq!(holds.caps, CapSet::EMPTY);
+            assert!(holds.no_new_privs);
+            let Expected { uid, gid, groups, .. } = plan.expected;
+            assert_eq!((holds.uid, holds.gid, holds.groups), (uid, gid, groups));
+        }
+    }
+}

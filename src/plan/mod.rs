@@ -1,0 +1,298 @@
+//! The plan: from settings and observed credentials to the steps that change them, and the
+//! credentials expected at the end.
+//!
+//! Pure: it makes no system call, so that what a run does can be printed, tested and made to
+//! fail step by step. `process::apply` performs it.
+#![forbid(unsafe_code)]
+
+pub mod change;
+pub mod groups;
+pub mod identity;
+pub mod init;
+pub mod refusals;
+pub mod step;
+
+use std::ffi::CString;
+
+use crate::accounts::entries::Accounts;
+use crate::accounts::environment::Person;
+use crate::model::caps::{Cap, CapSet, ThreadCaps};
+use crate::model::credentials::{Credentials, Securebits};
+use crate::model::error::{Exit, Note, Refusal, shown};
+use crate::model::expected::Expected;
+use crate::model::ids::{Gid, Uid, listed};
+use crate::plan::change::{Change, SWITCH};
+use crate::plan::groups::{Dropped, Why};
+use crate::plan::identity::change;
+use crate::plan::init::{InitPlan, init_plan};
+use crate::plan::step::Step;
+use crate::settings::Config;
+
+/// What a run will do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Those that lead to the application, in their order.
+    pub steps: Vec<Step>,
+    pub expected: Expected,
+    /// What a parent does that stays as init, if one is to.
+    pub init: Option<InitPlan>,
+    pub notes: Vec<Note>,
+    /// Inherited groups that the application does not get, under `auto`.
+    pub dropped: Vec<Dropped>,
+    /// The starting user and the application's, for its environment.
+    pub start: Person,
+    pub target: Person,
+}
+
+/// A start with changed ids is no container start: whoever started it chose the environment.
+pub fn refuse_set_id(start: &Credentials, program: impl FnOnce() -> CString) -> Result<(), Refusal> {
+    let (uid, gid) = (start.uid, start.gid);
+    if uid.real == uid.effective && gid.real == gid.effective {
+        return Ok(());
+    }
+    Err(Refusal::new(
+        Exit::Setting,
+        format!("started set-user-ID or set-group-ID (real uid {} gid {}, effective uid {} gid {})", uid.real, gid.real, uid.effective, gid.effective),
+    )
+    .hint(format!(
+        "remove the bits: chmod u-s,g-s {} (a start as root, or file capabilities, do what they were meant to do)",
+        shown(program().to_bytes())
+    )))
+}
+
+/// Whether a step or a message depends on the bounding set, which is read only then.
+pub fn needs_bounding(config: &Config, start: &Credentials) -> bool {
+    start.permitted.contains(Cap::CAP_SETPCAP) || needs_own_file(config, start)
+}
+
+/// Whether a decision or a message depends on this program's own file.
+pub fn needs_own_file(config: &Config, start: &Credentials) -> bool {
+    let switch = if start.uid.effective == Uid::ROOT { SWITCH } else { CapSet::EMPTY };
+    let lacks_any = !(config.caps.required | switch).is_subset_of(start.permitted);
+    !config.no_new_privs || lacks_any
+}
+
+/// Makes the plan, or says why there is none.
+pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result<Plan, Refusal> {
+    let mut notes = Vec::new();
+    if start.no_new_privs && !config.no_new_privs {
+        return Err(refusals::no_new_privs_is_on());
+    }
+    let change = change(config, start, accounts, &mut notes)?;
+    let request = request(config, start, &change, &mut notes)?;
+    // What a decision rests on is read back, too.
+    let bounding = match start.permitted.contains(Cap::CAP_SETPCAP) {
+        true => Some(known_bounding(start)? & request),
+        false if !config.no_new_privs => Some(known_bounding(start)?),
+        false => None,
+    };
+    if let Some(bounding) = bounding.filter(|_| !config.no_new_privs) {
+        refuse_regain(&change, start, request, bounding)?;
+    }
+    let steps = steps(config, start, &change, request)?;
+    let Change { uid, gid, groups, .. } = change;
+    let expected = Expected {
+        uid,
+        gid,
+        groups: groups.list,
+        caps: request,
+        bounding,
+        no_new_privs: config.no_new_privs,
+    };
+    let init = init_plan(config.init, &steps, start, &expected);
+    tell(&expected, &groups.dropped, &mut notes);
+    let target = if start.uid.effective == Uid::ROOT { &accounts.target } else { &accounts.start };
+    Ok(Plan {
+        steps,
+        expected,
+        init,
+        notes,
+        dropped: groups.dropped,
+        start: Person::new(start.uid.effective, accounts.start.as_ref()),
+        target: Person::new(uid, target.as_ref()),
+    })
+}
+
+/// The capabilities that the application gets: those required, and of the optional ones
+/// those that are to be had.
+fn request(
+    config: &Config,
+    start: &Credentials,
+    change: &Change,
+    notes: &mut Vec<Note>,
+) -> Result<CapSet, Refusal> {
+    let (required, optional) = (config.caps.required, config.caps.optional);
+    let lacking = (required | change.means()) - start.permitted;
+    if !lacking.is_empty() {
+        return Err(refusals::lacking(lacking, change, config, start));
+    }
+    // What ambient holds already survives, unless the uid changes.
+    let ambient = if change.switches { CapSet::EMPTY } else { start.ambient };
+    let to_be_had = match (can_raise(start), loses_permitted(start, change)) {
+        (_, true) => CapSet::EMPTY,
+        (true, false) => start.permitted,
+        (false, false) => ambient,
+    };
+    let refused = required - to_be_had;
+    if !refused.is_empty() {
+        return Err(if can_raise(start) {
+            refusals::keepcaps_locked(refused, start.securebits)
+        } else {
+            refusals::no_ambient(refused, start)
+        });
+    }
+    let left_out = optional - to_be_had;
+    if !left_out.is_empty() {
+        notes.push(Note::Warning(format!(
+            "left out as optional, not to be had in this container: {left_out}"
+        )));
+    }
+    Ok(required | (optional & to_be_had))
+}
+
+fn can_raise(start: &Credentials) -> bool {
+    start.has_ambient && !start.securebits.has(Securebits::NO_CAP_AMBIENT_RAISE)
+}
+
+/// Without the fixup, a change of uid leaves the sets alone; with it, permitted needs
+/// KEEPCAPS, which can be locked (capabilities(7), securebits).
+fn loses_permitted(start: &Credentials, change: &Change) -> bool {
+    change.switches && fixes_up(start) && start.securebits.has(Securebits::KEEP_CAPS_LOCKED)
+}
+
+fn fixes_up(start: &Credentials) -> bool {
+    !start.securebits.has(Securebits::NO_SETUID_FIXUP)
+}
+
+fn steps(
+    config: &Config,
+    start: &Credentials,
+    change: &Change,
+    request: CapSet,
+) -> Result<Vec<Step>, Refusal> {
+    let (permitted, inheritable) = (start.permitted, start.inheritable);
+    let mut steps = vec![Step::RaiseEffective(ThreadCaps { effective: permitted, permitted, inheritable })];
+    if change.switches && fixes_up(start) && !loses_permitted(start, change) {
+        steps.push(Step::KeepCaps);
+    }
+    if change.sets_groups {
+        steps.push(Step::SetGroups(change.groups.list.clone()));
+    }
+    if change.sets_gid {
+        steps.push(Step::SetGid(change.gid));
+    }
+    if change.switches {
+        steps.push(Step::ShareStdio(change.gid));
+    }
+    if permitted.contains(Cap::CAP_SETPCAP) {
+        steps.extend((known_bounding(start)? - request).numbers().map(Step::DropBounding));
+    }
+    if change.switches {
+        steps.push(Step::SetUid(change.uid));
+    }
+    steps.push(Step::SetCaps(request));
+    if can_raise(start) {
+        steps.push(Step::ClearAmbient);
+        steps.extend(request.numbers().map(Step::RaiseAmbient));
+    }
+    if config.no_new_privs {
+        steps.push(Step::NoNewPrivs);
+    }
+    Ok(steps)
+}
+
+/// Without no_new_privs, an exec can give back what is in the bounding set: all of it to
+/// root, and to others what this program's own file carries, by running it again.
+fn refuse_regain(
+    change: &Change,
+    start: &Credentials,
+    request: CapSet,
+    bounding: CapSet,
+) -> Result<(), Refusal> {
+    if change.uid == Uid::ROOT {
+        let more = bounding - request;
+        return if more.is_empty() || start.securebits.has(Securebits::NOROOT) {
+            Ok(())
+        } else {
+            Err(refusals::root_would_regain(more, request, change.means()))
+        };
+    }
+    // Only its file can have given a non-root process what is permitted and not ambient.
+    let given =
+        if start.uid.effective == Uid::ROOT { CapSet::EMPTY } else { start.permitted - start.ambient };
+    let more = ((given | start.may_carry()) & bounding) - request;
+    if more.is_empty() {
+        Ok(())
+    } else {
+        Err(refusals::file_would_regain(more, request, change.means(), start))
+    }
+}
+
+fn known_bounding(start: &Credentials) -> Result<CapSet, Refusal> {
+    start.bounding.ok_or_else(|| Refusal::new(Exit::System, "the bounding set is needed but was not read"))
+}
+
+/// What CAPSHIM_LOG=info says about a plan.
+fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
+    let Expected { uid, gid, groups, caps, no_new_privs, .. } = expected;
+    let on = if *no_new_privs { "on" } else { "off" };
+    notes.push(Note::Info(format!(
+        "uid {uid}, gid {gid}, groups {}, capabilities {caps}, no_new_privs {on}",
+        listed(groups)
+    )));
+    for why in Why::ALL {
+        let gids: Vec<Gid> =
+            dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.gid).collect();
+        let text = format!("left out of the groups, {why}: {}", listed(&gids));
+        match why {
+            _ if gids.is_empty() => {}
+            Why::MaybeUnmapped => notes.push(Note::Warning(text)),
+            Why::Root | Why::GivenToRoot => notes.push(Note::Info(text)),
+        }
+    }
+    if *gid == Gid::ROOT && *uid != Uid::ROOT {
+        notes.push(Note::Info("the application's group is root's (gid 0)".into()));
+    }
+    let dangerous = *caps & CapSet::ROOT_EQUIVALENT;
+    if !dangerous.is_empty() {
+        notes.push(Note::Info(format!(
+            "can be turned into root in the container or on the node: {dangerous}"
+        )));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::credentials::{Ids, OverflowGid};
+    use crate::model::ids::Id;
+
+    #[test]
+    fn a_user_that_does_not_count_is_shown_escaped_and_cut() {
+        let start = Credentials {
+            uid: Ids::all(Uid::new(1000).unwrap()),
+            gid: Ids::all(Gid::ROOT),
+            groups: Vec::new(),
+            permitted: CapSet::EMPTY,
+            effective: CapSet::EMPTY,
+            inheritable: CapSet::EMPTY,
+            ambient: CapSet::EMPTY,
+            no_new_privs: true,
+            securebits: Securebits::default(),
+            has_ambient: true,
+            bounding: None,
+            own_file: None,
+            overflow_gid: OverflowGid::Unknown,
+        };
+        // U+009B begins a terminal's control sequence.
+        let user = format!("1001:{}", "\u{9b}".repeat(1000));
+        let config = Config { user: user.parse().ok(), ..Config::parse(&[c"CAPSHIM_CAPS=none"]).unwrap() };
+        let group = format!("{}:x:5:\n", "\u{9b}".repeat(1000));
+        let mut accounts = Accounts::default();
+        accounts.read_groups(&config, group.as_bytes()).unwrap();
+        let notes = plan(&config, &start, &accounts).unwrap().notes;
+        let warning = notes[0].to_string();
+        assert!(warning.is_ascii() && warning.len() < 1000, "{warning}");
+        assert!(warning.contains("CAPSHIM_USER=1001:\\xc2\\x9b"), "{warning}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Performs the plan's steps, reads everything back and compares.
+//!
+//! It decides nothing: a step that fails ends the run, whatever it was, the stdio aside.
+#![forbid(unsafe_code)]
+
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{Mode, fchmod};
+use nix::sys::statfs::fstatfs;
+use nix::sys::termios::tcgetsid;
+use nix::unistd::{fchown, getpid};
+
+use crate::model::caps::ThreadCaps;
+use crate::model::credentials::Credentials;
+use crate::model::error::{Note, Refusal};
+use crate::model::expected::Expected;
+use crate::model::ids::{Gid, Id};
+use crate::plan::Plan;
+use crate::plan::step::Step;
+use crate::process::failures;
+use crate::process::observe;
+use crate::system;
+
+/// The proof that this process's credentials equal the plan's. Only `apply` makes one, and
+/// only with one can a command be executed.
+#[derive(Debug)]
+pub struct Verified {
+    expected: Expected,
+    start: Credentials,
+}
+
+impl Verified {
+    /// The credentials that this process has.
+    pub fn credentials(&self) -> &Expected {
+        &self.expected
+    }
+
+    /// The ones that it had, for what no step changes.
+    pub fn start(&self) -> &Credentials {
+        &self.start
+    }
+}
+
+/// Performs the steps in their order and verifies the result. The notes are of what failed
+/// and may.
+pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>), Refusal> {
+    let notes = perform_all(&plan.steps)?;
+    Ok((verify(plan, start)?, notes))
+}
+
+/// Performs steps in their order.
+pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>, Refusal> {
+    let mut notes = Vec::new();
+    for step in steps {
+        match (perform(step), step) {
+            (Ok(()), _) => {}
+            (Err(errno), Step::ShareStdio(_)) => {
+                notes.push(Note::Warning(format!(
+                    "{step}: {errno}: the application may be unable to open /dev/stdout"
+                )));
+            }
+            (Err(errno), _) => {
+                return Err(failures::step_failed(step, errno, observe::denies_setgroups()));
+            }
+        }
+    }
+    Ok(notes)
+}
+
+/// Reads everything back, after the plan's last step.
+pub fn verify(plan: &Plan, start: Credentials) -> Result<Verified, Refusal> {
+    read_back(&plan.expected)?;
+    Ok(Verified { expected: plan.expected.clone(), start })
+}
+
+/// Fails unless this process has exactly these credentials.
+pub fn read_back(expected: &Expected) -> Result<(), Refusal> {
+    let mut now = observe::read()?;
+    if expected.bounding.is_some() {
+        now.bounding = Some(observe::bounding()?);
+    }
+    let differences = expected.differences(&now);
+    if differences.is_empty() { Ok(()) } else { Err(failures::differs(&differences)) }
+}
+
+fn perform(step: &Step) -> Result<(), Errno> {
+    match step {
+        Step::RaiseEffective(caps) => system::capset(*caps),
+        Step::KeepCaps => system::set_keepcaps(),
+        Step::SetGroups(groups) => system::setgroups(&groups.iter().map(|gid| gid.raw()).collect::<Vec<_>>()),
+        Step::SetGid(gid) => system::setresgid(gid.raw()),
+        Step::ShareStdio(gid) => share_stdio(*gid),
+        Step::DropBounding(cap) => system::bounding_drop(*cap),
+        Step::SetUid(uid) => system::setresuid(uid.raw()),
+        Step::SetCaps(caps) => system::capset(ThreadCaps::all(*caps)),
+        Step::ClearAmbient => system::ambient_clear_all(),
+        Step::RaiseAmbient(cap) => system::ambient_raise(*cap),
+        Step::NoNewPrivs => system::set_no_new_privs(),
+        Step::Subreaper => system::set_child_subreaper(),
+        Step::Dumpable => system::set_dumpable(),
+    }
+}
+
+/// Lets the application's group open what the descriptors 0 to 2 stand for, with the rights
+/// that each descriptor has. Tries all three and returns the first failure.
+fn share_stdio(gid: Gid) -> Result<(), Errno> {
+    let results: Vec<_> = system::standard_streams().map(|(fd, status)| share(fd, &status, gid)).collect();
+    results.into_iter().collect()
+}
+
+/// Only root's, and only what has no other users by its name: a named FIFO, a file, a socket or
+/// /dev/null belongs to others too. As the owner, and with the group its own by now, this
+/// process needs neither CHOWN nor FOWNER.
+fn share(fd: BorrowedFd, status: &libc::stat, gid: Gid) -> Result<(), Errno> {
+    /// PIPEFS_MAGIC, statfs(2): where pipe(2) makes its pipes, and mkfifo(3) does not.
+    const PIPEFS: libc::c_long = 0x5049_5045;
+    let kind = status.st_mode & libc::S_IFMT;
+    let ours = match kind {
+        // It can outlive this process, but its only names are the descriptors in /proc/PID/fd,
+        // and who may look at these may have the descriptor itself (proc_pid_fd(5)).
+        libc::S_IFIFO => fstatfs(fd)?.filesystem_type().0 as libc::c_long == PIPEFS,
+        libc::S_IFCHR => is_own_terminal(fd, status.st_rdev),
+        _ => false,
+    };
+    if !ours || status.st_uid != 0 {
+        return Ok(());
+    }
+    let rights = match OFlag::from_bits_truncate(fcntl(fd, FcntlArg::F_GETFL)?) & OFlag::O_ACCMODE {
+        OFlag::O_RDONLY => 0o040,
+        OFlag::O_WRONLY => 0o020,
+        _ => 0o060,
+    };
+    fchown(fd, None, Some(nix::unistd::Gid::from_raw(gid.raw())))?;
+    fchmod(fd, Mode::from_bits_truncate(status.st_mode & 0o7777 | rights))
+}
+
+/// A runtime makes a pseudo-terminal for each command that is to have one, and that command
+/// leads its session. Any other terminal has users who stay when the application has ended:
+/// root's shell, the host, or whoever opens a device such as /dev/tty.
+fn is_own_terminal(fd: BorrowedFd, device: libc::dev_t) -> bool {
+    /// UNIX98_PTY_SLAVE_MAJOR, and how many follow (Documentation/admin-guide/devices.txt).
+    const PTS: Range<u32> = 136..144;
+    PTS.contains(&libc::major(device)) && tcgetsid(fd) == Ok(getpid())
+}

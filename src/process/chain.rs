@@ -1,0 +1,64 @@
+//! The files that one execve(2) opens: a program's, or a script's and its interpreters'.
+//!
+//! It reads how they begin, and judges nothing.
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+
+use nix::errno::Errno;
+use nix::sys::stat::stat;
+use nix::unistd::read;
+
+use crate::model::script::{self, Head};
+use crate::system;
+
+/// One of the files.
+#[derive(Debug)]
+pub struct Link {
+    pub path: CString,
+    /// Its first bytes, or why they cannot be read.
+    pub start: Result<Vec<u8>, Errno>,
+}
+
+impl Link {
+    pub fn new(path: CString) -> Link {
+        Link { start: start(&path), path }
+    }
+
+    /// Its first bytes; none where they cannot be read.
+    pub fn head(&self) -> &[u8] {
+        self.start.as_deref().unwrap_or_default()
+    }
+}
+
+/// The scripts among the files, as far as the kernel follows them, and the last file: the
+/// attributes that count at exec are that one's. One that cannot be read ends the chain.
+pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
+    let mut scripts = Vec::new();
+    let mut last = Link::new(path.to_owned());
+    while scripts.len() < script::MOST_INTERPRETERS {
+        let Head::Script(interpreter) = script::head(last.head()) else { break };
+        // The path ends before the first NUL byte.
+        let Ok(path) = CString::new(interpreter) else { break };
+        scripts.push(std::mem::replace(&mut last, Link::new(path)));
+    }
+    (scripts, last)
+}
+
+/// By one read(2), as the kernel does.
+fn start(path: &CStr) -> Result<Vec<u8>, Errno> {
+    let mut start = vec![0; script::HEAD];
+    let length = read(&system::open(path)?, &mut start)?;
+    start.truncate(length);
+    Ok(start)
+}
+
+/// Whether execve(2) would get as far as reading the file.
+pub fn executable(path: &CStr) -> Result<(), Errno> {
+    system::may_execute(path)?;
+    match stat(path)?.st_mode & libc::S_IFMT {
+        libc::S_IFREG => Ok(()),
+        libc::S_IFDIR => Err(Errno::EISDIR),
+        _ => Err(Errno::EACCES),
+    }
+}

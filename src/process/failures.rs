@@ -1,0 +1,101 @@
+//! Calls that failed, or that reported success and did nothing: the cause, and the cure chosen from
+//! what was observed and not from errno alone.
+//!
+//! It words; it decides nothing.
+#![forbid(unsafe_code)]
+
+use std::fmt::Display;
+
+use nix::errno::Errno;
+
+use crate::hints;
+use crate::model::error::{Exit, Refusal};
+use crate::model::ids::listed;
+use crate::plan::step::Step;
+
+/// A step's call failed. `denies_setgroups` is what this user namespace says.
+pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal {
+    let unmapped = |what: String, file: &str| {
+        let cause = format!("{step}: {errno}: {what} not mapped in this user namespace");
+        Refusal::new(Exit::NotGranted, cause).hint(format!(
+            "choose one that /proc/self/{file} lists; or map it: Kubernetes: hostUsers: true; \
+             Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)"
+        ))
+    };
+    match (step, errno) {
+        (Step::SetUid(uid), Errno::EINVAL) => unmapped(format!("uid {uid} is"), "uid_map"),
+        (Step::SetGid(gid), Errno::EINVAL) => unmapped(format!("gid {gid} is"), "gid_map"),
+        (Step::SetGroups(groups), Errno::EINVAL) => {
+            unmapped(format!("one of {} is", listed(groups)), "gid_map")
+        }
+        (Step::SetGroups(_), Errno::EPERM) if denies_setgroups => {
+            let cause = format!("{step}: {errno}: SETGID is held, but this user namespace denies setgroups");
+            Refusal::new(Exit::NotGranted, cause).hint(
+                "make the namespace with newuidmap and newgidmap, as Podman does where /etc/subuid and /etc/subgid list the user; \
+                 or start the container as the node's root, without one",
+            )
+        }
+        _ => call_failed(step, errno),
+    }
+}
+
+/// A call failed that needs nothing, or whose needs are held.
+pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
+    let refusal = Refusal::new(Exit::System, format!("{call}: {errno}"));
+    match errno {
+        Errno::EPERM | Errno::ENOSYS => refusal.hint(format!(
+            "everything that it needs is held: a seccomp filter or security module forbids the call: {}",
+            hints::DEFAULT_PROFILE
+        )),
+        _ => refusal,
+    }
+}
+
+/// The same for a call that is only named.
+pub fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
+    move |errno| call_failed(call, errno)
+}
+
+/// Init mode takes a process more than a run without.
+pub fn fork_failed(errno: Errno) -> Refusal {
+    let refusal = call_failed("fork", errno);
+    match errno {
+        Errno::EAGAIN => refusal.hint(
+            "this takes one process more: raise their number: Kubernetes: podPidsLimit in the kubelet's configuration; \
+             Docker/Podman: --pids-limit -1 --ulimit nproc=-1",
+        ),
+        _ => refusal,
+    }
+}
+
+/// The credentials read back are not the planned ones.
+pub fn differs(differences: &[String]) -> Refusal {
+    call_lied(format!("the credentials read back differ from the plan: {}", differences.join("; ")))
+}
+
+/// A call reported success and did nothing.
+pub fn call_lied(cause: impl Into<String>) -> Refusal {
+    Refusal::new(Exit::System, cause).hint(format!(
+        "a seccomp filter or sandbox reports success for a call that it does not make: {}",
+        hints::DEFAULT_PROFILE
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::{Gid, Id};
+
+    #[test]
+    fn a_gid_that_is_not_mapped_is_named() {
+        // In a real start setgroups, whose list has the gid, comes first and fails.
+        let refusal = step_failed(&Step::SetGid(Gid::new(70000).unwrap()), Errno::EINVAL, false);
+        assert_eq!(refusal.exit, Exit::NotGranted);
+        assert!(
+            refusal.cause.ends_with(": gid 70000 is not mapped in this user namespace"),
+            "{}",
+            refusal.cause
+        );
+        assert!(refusal.hint.unwrap().contains("/proc/self/gid_map"));
+    }
+}

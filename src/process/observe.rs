@@ -1,0 +1,143 @@
+//! What this process is: its ids, groups and capability sets, read from the kernel.
+//!
+//! It only reads. No decision rests on /proc, which need not be mounted.
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsRawFd;
+
+use nix::errno::Errno;
+
+use crate::model::caps::{Cap, CapSet};
+use crate::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
+use crate::model::error::Refusal;
+use crate::model::ids::{Gid, Id, OVERFLOW_ID, decimal};
+use crate::process::failures::{self, failed};
+use crate::system;
+
+/// Reads everything but the last three.
+pub fn read() -> Result<Credentials, Refusal> {
+    let caps = system::capget().map_err(failed("capget"))?;
+    // All 64 bits are what the buffers held before the call: it did not fill them.
+    if caps.permitted.bits() == u64::MAX {
+        return Err(failures::call_lied("capget reported success but gave no sets"));
+    }
+    let (has_ambient, ambient) = ambient(caps.permitted & caps.inheritable)?;
+    Ok(Credentials {
+        uid: ids("getresuid", system::getresuid())?,
+        gid: ids("getresgid", system::getresgid())?,
+        groups: groups()?,
+        permitted: caps.permitted,
+        effective: caps.effective,
+        inheritable: caps.inheritable,
+        ambient,
+        no_new_privs: system::no_new_privs().map_err(failed("prctl(PR_GET_NO_NEW_PRIVS)"))?,
+        securebits: securebits()?,
+        has_ambient,
+        bounding: None,
+        own_file: None,
+        overflow_gid: OverflowGid::Unknown,
+    })
+}
+
+/// A sandbox that does not know securebits has none set.
+fn securebits() -> Result<Securebits, Refusal> {
+    match system::securebits() {
+        Ok(bits) => Ok(Securebits(bits)),
+        Err(Errno::EINVAL) => Ok(Securebits::default()),
+        Err(errno) => Err(failed("prctl(PR_GET_SECUREBITS)")(errno)),
+    }
+}
+
+/// Whether this user namespace denies setgroups(2), for the wording of a hint; false where
+/// /proc does not tell.
+pub fn denies_setgroups() -> bool {
+    proc_text(c"/proc/self/setgroups").is_some_and(|text| text.trim_ascii_end() == b"deny")
+}
+
+/// What a file of /proc says; `None` where it cannot be read.
+pub fn proc_text(path: &CStr) -> Option<Vec<u8>> {
+    let mut text = Vec::new();
+    system::open(path).ok()?.read_to_end(&mut text).ok().map(|_| text)
+}
+
+/// The ranges of /proc/self/uid_map or gid_map: first id inside, first id in the parent namespace,
+/// count (user_namespaces(7)).
+pub fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
+    map.split(|&byte| byte == b'\n').filter_map(|line| {
+        let mut numbers = line.split(u8::is_ascii_whitespace).filter_map(decimal);
+        Some([numbers.next()?, numbers.next()?, numbers.next()?])
+    })
+}
+
+/// By /proc/self/gid_map.
+pub fn overflow_gid() -> OverflowGid {
+    let map = proc_text(c"/proc/self/gid_map").unwrap_or_default();
+    let maps = |[first, _, count]: [i64; 3]| (first..first + count).contains(&OVERFLOW_ID.into());
+    match id_ranges(&map).find(|range| maps(*range)) {
+        Some([0, _, count]) if count == i64::from(u32::MAX) => OverflowGid::Certain,
+        Some(_) => OverflowGid::Mapped,
+        None => OverflowGid::Unknown,
+    }
+}
+
+/// Which mount an open file is on, as /proc/self/fdinfo has it (proc_pid_fdinfo(5)).
+pub fn mount_id(file: &File) -> Option<i64> {
+    let path = CString::new(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let text = proc_text(&path)?;
+    let id = text.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"));
+    decimal(id?.trim_ascii())
+}
+
+/// Reads the bounding set, by asking for each capability until the kernel knows no more.
+pub fn bounding() -> Result<CapSet, Refusal> {
+    let mut bits = 0;
+    for number in 0..64 {
+        match system::bounding_contains(number) {
+            Ok(true) => bits |= 1 << number,
+            Ok(false) => {}
+            Err(Errno::EINVAL) if number > 0 => break,
+            Err(errno) => return Err(failed("prctl(PR_CAPBSET_READ)")(errno)),
+        }
+    }
+    Ok(CapSet::from_bits(bits))
+}
+
+fn groups() -> Result<Vec<Gid>, Refusal> {
+    let raw = system::getgroups().map_err(failed("getgroups"))?;
+    let mut groups = raw.into_iter().map(valid("getgroups")).collect::<Result<Vec<Gid>, Refusal>>()?;
+    groups.sort_unstable();
+    groups.dedup();
+    Ok(groups)
+}
+
+fn ids<T: Id>(call: &'static str, raw: Result<[u32; 3], Errno>) -> Result<Ids<T>, Refusal> {
+    let [real, effective, saved] = raw.map_err(failed(call))?;
+    let id = valid(call);
+    Ok(Ids { real: id(real)?, effective: id(effective)?, saved: id(saved)? })
+}
+
+/// 4294967295 is what the buffers held before the call: it did not fill them.
+fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T, Refusal> {
+    move |raw| {
+        T::new(raw).ok_or_else(|| failures::call_lied(format!("{call} reported success but gave no ids")))
+    }
+}
+
+/// Whether there are ambient capabilities at all, and which. `possible` is what is permitted
+/// and inheritable, of which ambient is always a subset (capabilities(7)).
+fn ambient(possible: CapSet) -> Result<(bool, CapSet), Refusal> {
+    // With nothing to ask for, any capability tells whether the question is understood.
+    let asked = if possible.is_empty() { CapSet::of(&[Cap::CAP_CHOWN]) } else { possible };
+    let mut bits = 0;
+    for number in asked.numbers() {
+        match system::ambient_contains(number) {
+            Ok(set) => bits |= u64::from(set) << number,
+            Err(Errno::EINVAL) => return Ok((false, CapSet::EMPTY)),
+            Err(errno) => return Err(failed("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)")(errno)),
+        }
+    }
+    Ok((true, CapSet::from_bits(bits)))
+}

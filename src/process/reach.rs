@@ -1,0 +1,53 @@
+//! What keeps this process from a file that it may not open or execute: for the words of a
+//! hint.
+//!
+//! It only looks; nothing may be decided by it.
+#![forbid(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+
+use nix::errno::Errno;
+
+use crate::model::error::shown;
+use crate::system;
+
+/// How many symbolic links are followed.
+const MOST_LINKS: usize = 8;
+
+/// Where the way to a file ends, as the words of a command have it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Closed {
+    /// This process may not search it.
+    Folder(String),
+    /// Every folder before it can be searched.
+    File(String),
+}
+
+/// Follows the path, and the symbolic links in it, to the first folder that denies the way.
+pub fn closed(path: &CStr) -> Closed {
+    let mut at = path.to_bytes().to_vec();
+    for _ in 0..MOST_LINKS {
+        let slashes = at.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        // Up to each slash; the first may be the root itself.
+        let closed = slashes.map(|(at, _)| at.max(1)).find(|end| is_closed(&at[..*end]));
+        let end = closed.unwrap_or(at.len());
+        match (c_string(&at[..end]).and_then(|link| system::read_link(&link)), closed) {
+            (Ok(target), _) => {
+                let folder = at[..end].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+                let folder = if target.to_bytes().starts_with(b"/") { 0 } else { folder };
+                at = [&at[..folder], target.to_bytes(), &at[end..]].concat();
+            }
+            (Err(_), Some(end)) => return Closed::Folder(shown(&at[..end])),
+            (Err(_), None) => break,
+        }
+    }
+    Closed::File(shown(&at))
+}
+
+fn is_closed(folder: &[u8]) -> bool {
+    c_string(folder).and_then(|path| system::may_execute(&path)) == Err(Errno::EACCES)
+}
+
+fn c_string(path: &[u8]) -> Result<CString, Errno> {
+    CString::new(path).map_err(|_| Errno::EINVAL)
+}

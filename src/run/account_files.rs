@@ -1,0 +1,153 @@
+//! Reads /etc/passwd and /etc/group, and says whether they are the files that the runtime read.
+//!
+//! It reads; `accounts` understands.
+#![forbid(unsafe_code)]
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::io::{BufRead, BufReader};
+
+use nix::errno::Errno;
+use nix::sys::stat::fstat;
+
+use crate::accounts::entries::{Accounts, Doubt};
+use crate::accounts::lines::{LONGEST_FILE, LONGEST_LINE};
+use crate::model::credentials::Credentials;
+use crate::model::error::{Exit, Note, Refusal, errno_of};
+use crate::process::failures;
+use crate::process::observe;
+use crate::process::reach::{self, Closed};
+use crate::settings::{Config, names};
+use crate::system;
+
+/// Reads /etc/passwd and /etc/group, once each. A file that this start does not need and cannot
+/// have is a note.
+pub(super) fn accounts(config: &Config, start: &Credentials) -> Result<(Accounts, Vec<Note>), Refusal> {
+    let uid = start.uid.effective;
+    let mut notes = Vec::new();
+    let mut accounts = match read(c"/etc/passwd", |text| Accounts::users(uid, config.user.as_ref(), text)) {
+        Ok((mut accounts, doubt)) => {
+            accounts.doubts.passwd = doubt;
+            accounts
+        }
+        Err(refusal) if Accounts::needs_passwd(config, uid) => return Err(refusal),
+        Err(refusal) => {
+            notes.push(goes_on_without(&refusal));
+            Accounts::without_passwd()
+        }
+    };
+    if Accounts::reads_groups(config, uid) {
+        accounts.doubts.group = match read(c"/etc/group", |text| accounts.read_groups(config, text)) {
+            Ok(((), doubt)) => doubt,
+            Err(refusal) if accounts.needs_group(config, uid) => return Err(refusal),
+            Err(refusal) => {
+                notes.push(goes_on_without(&refusal));
+                Some(Doubt::NotRead)
+            }
+        };
+    }
+    Ok((accounts, notes))
+}
+
+fn goes_on_without(refusal: &Refusal) -> Note {
+    Note::Warning(format!("{}; this start goes on without it", refusal.cause))
+}
+
+/// Opens and reads one of the two files. A missing file is an empty one.
+fn read<T>(
+    path: &CStr,
+    parse: impl FnOnce(Box<dyn BufRead>) -> io::Result<T>,
+) -> Result<(T, Option<Doubt>), Refusal> {
+    /// Half as many reads of a long file as with std's buffer.
+    const BUFFER: usize = 16 * 1024;
+    let (file, doubt) = open(path);
+    let text: Box<dyn BufRead> = match file {
+        Ok(file) => {
+            refuse_what_is_no_file(path, &file)?;
+            Box::new(BufReader::with_capacity(BUFFER, file))
+        }
+        Err(Errno::ENOENT) => Box::new(io::empty()),
+        Err(errno) => return Err(not_opened(path, errno)),
+    };
+    let found = parse(text).map_err(|error| not_read(&path.to_string_lossy(), &error))?;
+    Ok((found, doubt))
+}
+
+/// Opens a file, and says why it may not be the one that the runtime read in the image.
+fn open(path: &CStr) -> (Result<File, Errno>, Option<Doubt>) {
+    match system::open_on_root_mount(path) {
+        Err(Errno::EXDEV) => (system::open(path), Some(Doubt::Mounted)),
+        // Before Linux 5.6, or under an older seccomp filter.
+        Err(Errno::ENOSYS | Errno::EPERM) => (system::open(path), doubt_by_mount_id(path)),
+        result => (result, None),
+    }
+}
+
+/// By the mounts that /proc/self/fdinfo has for the file, or for its folder where there is no
+/// file, and for the root.
+fn doubt_by_mount_id(path: &CStr) -> Option<Doubt> {
+    let mount = |path: &CStr| system::open_path(path).map(|file| observe::mount_id(&file));
+    let found = match mount(path) {
+        Err(Errno::ENOENT) => mount(c"/etc"),
+        found => found,
+    };
+    match (found, mount(c"/")) {
+        // There is no /etc.
+        (Err(Errno::ENOENT), _) => None,
+        (Ok(Some(found)), Ok(Some(root))) if found == root => None,
+        (Ok(Some(_)), Ok(Some(_))) => Some(Doubt::Mounted),
+        _ => Some(Doubt::CannotTell),
+    }
+}
+
+/// A folder is left to read(2) to name.
+fn refuse_what_is_no_file(path: &CStr, file: &File) -> Result<(), Refusal> {
+    let is_other = |mode| !matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR);
+    match fstat(file) {
+        Ok(status) if is_other(status.st_mode) => {
+            Err(unusable(&path.to_string_lossy(), "is no regular file"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn not_opened(path: &CStr, errno: Errno) -> Refusal {
+    let failed = failures::call_failed(format!("open({})", path.to_string_lossy()), errno);
+    match (errno, reach::closed(path)) {
+        (Errno::EACCES, Closed::Folder(folder)) => {
+            failed.hint(format!("let everyone search its folder, as usual: chmod a+x {folder}"))
+        }
+        (Errno::EACCES, Closed::File(file)) => {
+            failed.hint(format!("let everyone read it, as usual: chmod 644 {file}"))
+        }
+        _ => failed,
+    }
+}
+
+fn not_read(path: &str, error: &io::Error) -> Refusal {
+    match error.kind() {
+        io::ErrorKind::InvalidData => {
+            return unusable(path, &format!("has a line of more than {LONGEST_LINE} bytes"));
+        }
+        io::ErrorKind::FileTooLarge => {
+            return unusable(path, &format!("has more than {LONGEST_FILE} bytes"));
+        }
+        _ => {}
+    }
+    let errno = errno_of(error);
+    let refusal = Refusal::new(Exit::System, format!("read({path}): {errno}"));
+    match errno {
+        Errno::EISDIR => refusal
+            .hint(format!("put a file at {path}: a bind mount of one that is not there makes a folder")),
+        _ => refusal,
+    }
+}
+
+fn unusable(path: &str, why: &str) -> Refusal {
+    Refusal::new(Exit::Setting, format!("{path} {why}")).hint(format!(
+        "put a file of the usual kind at {path}; or write ids in place of names: {}=1000:1000, and gids in {}",
+        names::USER,
+        names::GROUPS
+    ))
+}

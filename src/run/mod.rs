@@ -1,0 +1,102 @@
+//! The way of a start, which a run and a check go alike: from the settings and this process to a plan,
+//! and from the plan to a process that only has to execute the command.
+//!
+//! What a check says is so what a run does. Neither prints here.
+#![forbid(unsafe_code)]
+
+mod account_files;
+
+use std::borrow::Cow;
+use std::ffi::CStr;
+
+use crate::accounts::entries::Accounts;
+use crate::accounts::environment;
+use crate::init::{self, Gate, Parent, Side};
+use crate::model::credentials::Credentials;
+use crate::model::error::{Note, Refusal};
+use crate::model::ids::{Gid, Id, OVERFLOW_ID};
+use crate::plan::{self, Plan};
+use crate::process::apply::Verified;
+use crate::process::{observe, own_file};
+use crate::run::account_files::accounts;
+use crate::settings::Config;
+use crate::settings::user::Ref;
+use crate::system::Blocked;
+
+/// A plan, and what it rests on.
+#[derive(Debug)]
+pub struct Prepared {
+    pub config: Config,
+    pub start: Credentials,
+    pub accounts: Accounts,
+    pub plan: Plan,
+}
+
+/// Makes the plan for a process that has these credentials, or says why there is none. Whoever
+/// started a set-id file chose its settings, too, so that these come second.
+pub fn prepare(mut start: Credentials, config: Result<Config, Refusal>) -> Result<Prepared, Refusal> {
+    plan::refuse_set_id(&start, own_file::path)?;
+    let config = config?;
+    if plan::needs_bounding(&config, &start) {
+        start.bounding = Some(observe::bounding()?);
+    }
+    if plan::needs_own_file(&config, &start) {
+        start.own_file = Some(own_file::read());
+    }
+    if has_overflow_gid(&config, &start) {
+        start.overflow_gid = observe::overflow_gid();
+    }
+    let (accounts, notes) = accounts(&config, &start)?;
+    let mut plan = plan::plan(&config, &start, &accounts)?;
+    plan.notes.splice(0..0, notes);
+    if let Some(init) = plan.init.as_mut().filter(|_| std::process::id() == 1) {
+        init.as_pid_1();
+    }
+    Ok(Prepared { config, start, accounts, plan })
+}
+
+/// Whether it matters what group 65534 is.
+fn has_overflow_gid(config: &Config, start: &Credentials) -> bool {
+    let asked = config.user.iter().filter_map(|spec| spec.group.as_ref());
+    let is_it = |gid: &Gid| gid.raw() == OVERFLOW_ID;
+    start.groups.iter().chain([&start.gid.effective]).any(is_it)
+        || asked.into_iter().any(|group| matches!(group, Ref::Id(gid) if is_it(gid)))
+}
+
+/// Which process this is, once the plan has been performed.
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
+pub enum Reached<'plan, 'environment, F> {
+    Application(Ready<'environment, F>),
+    /// Of init mode.
+    Parent(Parent<'plan>),
+}
+
+/// A process that is the application's user, with its capabilities, and that may execute the command
+/// once it has passed the gate.
+pub struct Ready<'environment, F> {
+    pub verified: Verified,
+    /// The command, or `None` for a check without one.
+    pub found: F,
+    pub environment: Vec<Cow<'environment, CStr>>,
+    /// Of what failed and may.
+    pub notes: Vec<Note>,
+    pub gate: Gate,
+}
+
+/// Performs the plan, in init mode in a child, and finds the command by the application's PATH.
+pub fn ready<'plan, 'environment, F>(
+    plan: &'plan Plan,
+    start: Credentials,
+    blocked: Blocked,
+    environment: &[&'environment CStr],
+    find: impl FnOnce(Option<&[u8]>, &Verified) -> Result<F, Refusal>,
+) -> Result<Reached<'plan, 'environment, F>, Refusal> {
+    let (verified, notes, gate) = match init::apply(plan, start, blocked)? {
+        Side::Application(verified, notes, gate) => (verified, notes, gate),
+        Side::Parent(parent) => return Ok(Reached::Parent(parent)),
+    };
+    let environment =
+        environment::for_application(environment, &plan.start, &plan.target, gate.renumbering());
+    let found = find(environment::value(&environment, b"PATH"), &verified)?;
+    Ok(Reached::Application(Ready { verified, found, environment, notes, gate }))
+}

@@ -1,0 +1,66 @@
+//! Which entries of the environment are settings.
+//!
+//! Pure.
+#![forbid(unsafe_code)]
+
+use std::ffi::CStr;
+use std::str;
+
+pub const USER: &str = "CAPSHIM_USER";
+pub const CAPS: &str = "CAPSHIM_CAPS";
+pub const GROUPS: &str = "CAPSHIM_GROUPS";
+pub const NO_NEW_PRIVS: &str = "CAPSHIM_NO_NEW_PRIVS";
+pub const INIT: &str = "CAPSHIM_INIT";
+pub const LOG: &str = "CAPSHIM_LOG";
+
+/// Every setting there is. All of them are removed from the application's environment.
+pub const SETTINGS: [&str; 6] = [USER, CAPS, GROUPS, NO_NEW_PRIVS, INIT, LOG];
+
+/// What a Dockerfile that pins a download calls its own: no settings, passed on.
+const PINS: [&str; 2] = ["CAPSHIM_VERSION", "CAPSHIM_SHA256"];
+
+/// True for an entry that is one of capshim's settings and not for the application.
+pub fn is_setting(entry: &CStr) -> bool {
+    let (name, _) = split(entry);
+    SETTINGS.iter().any(|setting| setting.as_bytes() == name)
+}
+
+/// True for an entry that may turn init mode on, told before anything is parsed: all but the
+/// words for off, so that it holds wherever `Config::parse` then finds init mode on.
+pub fn may_ask_for_init(entry: &CStr) -> bool {
+    let (name, value) = split(entry);
+    name == INIT.as_bytes() && value != b"0" && value != b"false"
+}
+
+/// An environment entry's name and value; an entry without `=` has an empty value.
+pub fn split(entry: &CStr) -> (&[u8], &[u8]) {
+    let entry = entry.to_bytes();
+    match entry.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&entry[..at], &entry[at + 1..]),
+        None => (entry, b""),
+    }
+}
+
+/// Names under our prefix that others own: version pins, and the links that Kubernetes adds
+/// for a Service called `capshim` or `capshim-x`.
+pub fn is_foreign(name: &[u8]) -> bool {
+    let Ok(name) = str::from_utf8(name) else { return false };
+    PINS.contains(&name) || is_service_link(name)
+}
+
+/// `*_SERVICE_HOST`, `*_SERVICE_PORT*`, `*_PORT`, `*_PORT_<n>_<proto>*`.
+fn is_service_link(name: &str) -> bool {
+    if name.ends_with("_SERVICE_HOST") || name.ends_with("_PORT") {
+        return true;
+    }
+    if name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
+        return true;
+    }
+    name.match_indices("_PORT_").any(|(at, found)| {
+        let (port, rest) = name[at + found.len()..].split_once('_').unwrap_or_default();
+        let protocol = rest.split('_').next().unwrap_or_default();
+        !port.is_empty()
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+            && matches!(protocol, "TCP" | "UDP" | "SCTP")
+    })
+}

@@ -1,0 +1,194 @@
+//! The calls that read and change credentials, made directly: libc's wrappers act on all threads
+//! of a process and may replace the errno, while this process has one thread.
+
+use std::ffi::{c_int, c_long};
+
+use nix::errno::Errno;
+
+use crate::model::caps::{CapSet, ThreadCaps};
+use crate::system::{Result, checked};
+
+/// `_LINUX_CAPABILITY_VERSION_3`: 64 bits in two data structures.
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+#[repr(C)]
+struct CapHeader {
+    version: u32,
+    pid: c_int,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapData {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// capget(2) for this thread. The buffers begin with all bits set, which no plan contains.
+pub fn capget() -> Result<ThreadCaps> {
+    let mut header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let mut data = [CapData { effective: !0, permitted: !0, inheritable: !0 }; 2];
+    // SAFETY: version 3 writes at most the header and two data structures.
+    checked(unsafe { libc::syscall(libc::SYS_capget, &mut header, data.as_mut_ptr()) })?;
+    let join = |low: u32, high: u32| CapSet::from_bits(u64::from(high) << 32 | u64::from(low));
+    let [low, high] = data;
+    Ok(ThreadCaps {
+        effective: join(low.effective, high.effective),
+        permitted: join(low.permitted, high.permitted),
+        inheritable: join(low.inheritable, high.inheritable),
+    })
+}
+
+/// capset(2) for this thread.
+pub fn capset(caps: ThreadCaps) -> Result<()> {
+    let header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
+    let half = |shift: u32| CapData {
+        effective: (caps.effective.bits() >> shift) as u32,
+        permitted: (caps.permitted.bits() >> shift) as u32,
+        inheritable: (caps.inheritable.bits() >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: version 3 reads the header and two data structures.
+    checked(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
+}
+
+/// prctl(2) with up to two numbers; the unused arguments are 0, as newer options demand.
+fn prctl(option: c_int, arg2: c_long, arg3: c_long) -> Result<c_long> {
+    // SAFETY: the options used in this file take numbers only.
+    checked(unsafe {
+        libc::syscall(libc::SYS_prctl, c_long::from(option), arg2, arg3, 0 as c_long, 0 as c_long)
+    })
+}
+
+/// PR_SET_KEEPCAPS: permitted stays when uid 0 becomes another.
+pub fn set_keepcaps() -> Result<()> {
+    prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop)
+}
+
+/// PR_CAPBSET_READ; EINVAL for a capability that the kernel does not know.
+pub fn bounding_contains(number: u8) -> Result<bool> {
+    prctl(libc::PR_CAPBSET_READ, number.into(), 0).map(|set| set == 1)
+}
+
+/// PR_CAPBSET_DROP; needs SETPCAP effective.
+pub fn bounding_drop(number: u8) -> Result<()> {
+    prctl(libc::PR_CAPBSET_DROP, number.into(), 0).map(drop)
+}
+
+/// PR_CAP_AMBIENT_IS_SET; EINVAL where there are no ambient capabilities.
+pub fn ambient_contains(number: u8) -> Result<bool> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.into(), number.into()).map(|set| set == 1)
+}
+
+/// PR_CAP_AMBIENT_RAISE.
+pub fn ambient_raise(number: u8) -> Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE.into(), number.into()).map(drop)
+}
+
+/// PR_CAP_AMBIENT_CLEAR_ALL.
+pub fn ambient_clear_all() -> Result<()> {
+    prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL.into(), 0).map(drop)
+}
+
+/// PR_SET_NO_NEW_PRIVS.
+pub fn set_no_new_privs() -> Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
+}
+
+/// PR_GET_NO_NEW_PRIVS.
+pub fn no_new_privs() -> Result<bool> {
+    prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|set| set == 1)
+}
+
+/// PR_GET_SECUREBITS.
+pub fn securebits() -> Result<u32> {
+    prctl(libc::PR_GET_SECUREBITS, 0, 0).map(|bits| bits as u32)
+}
+
+/// PR_GET_SECCOMP: 0 is off, 2 a filter.
+pub fn seccomp() -> Result<u32> {
+    prctl(libc::PR_GET_SECCOMP, 0, 0).map(|mode| mode as u32)
+}
+
+/// getresuid(2): real, effective, saved. The buffer begins with 4294967295, no valid id.
+pub fn getresuid() -> Result<[u32; 3]> {
+    get_ids(libc::SYS_getresuid)
+}
+
+/// getresgid(2): real, effective, saved. The buffer begins with 4294967295, no valid id.
+pub fn getresgid() -> Result<[u32; 3]> {
+    get_ids(libc::SYS_getresgid)
+}
+
+fn get_ids(call: c_long) -> Result<[u32; 3]> {
+    let [mut real, mut effective, mut saved] = [u32::MAX; 3];
+    // SAFETY: both calls write one id through each of the three pointers.
+    checked(unsafe { libc::syscall(call, &mut real, &mut effective, &mut saved) })?;
+    Ok([real, effective, saved])
+}
+
+/// setresuid(2) with all three ids.
+pub fn setresuid(uid: u32) -> Result<()> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// setresgid(2) with all three ids.
+pub fn setresgid(gid: u32) -> Result<()> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+}
+
+/// getgroups(2). The buffer begins with 4294967295, no valid id.
+pub fn getgroups() -> Result<Vec<u32>> {
+    // Enough for most, so that one call will do; NGROUPS_MAX is enough for all.
+    match getgroups_at_most(64) {
+        Err(Errno::EINVAL) => getgroups_at_most(65536),
+        result => result,
+    }
+}
+
+fn getgroups_at_most(count: usize) -> Result<Vec<u32>> {
+    let mut groups = vec![u32::MAX; count];
+    // SAFETY: at most `count` ids are written.
+    let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, count, groups.as_mut_ptr()) })?;
+    groups.truncate(count as usize);
+    Ok(groups)
+}
+
+/// setgroups(2).
+pub fn setgroups(groups: &[u32]) -> Result<()> {
+    // SAFETY: reads `groups.len()` ids.
+    checked(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// PR_SET_DUMPABLE: what is in /proc for this process belongs to its user.
+pub fn set_dumpable() -> Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop)
+}
+
+/// PR_SET_CHILD_SUBREAPER: orphaned descendants become this process's children.
+pub fn set_child_subreaper() -> Result<()> {
+    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capget_fills_both_halves() {
+        let caps = capget().unwrap();
+        for set in [caps.effective, caps.permitted, caps.inheritable] {
+            assert_eq!(set.bits() >> 63, 0, "a bit of the buffer's first content is left");
+        }
+    }
+
+    #[test]
+    fn setting_what_is_already_there_changes_nothing_on_either_side_of_bit_32() {
+        let before = capget().unwrap();
+        capset(before).unwrap();
+        assert_eq!(capget().unwrap(), before);
+    }
+}

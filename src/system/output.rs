@@ -1,0 +1,88 @@
+//! What is written to standard output and standard error.
+
+use std::ffi::c_int;
+
+use nix::errno::Errno;
+
+use crate::system::signals::{bit, pending, sigprocmask, take_signal};
+use crate::system::{Result, checked};
+
+/// Writes all of it to standard output, in one call if the kernel takes it so. Nobody is told where
+/// that is closed.
+pub fn print(mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match write(libc::STDOUT_FILENO, bytes) {
+            Ok(0) => return Err(Errno::EIO),
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::EINTR) => {}
+            Err(Errno::EBADF) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// Says this on standard error, or leaves it unsaid where nobody hears: words neither end this
+/// process nor hold it up. Fails where the signal mask cannot be put back.
+///
+/// The signals of a failing write(2) are blocked meanwhile and taken from the queue. A full pipe or
+/// a stopped terminal would hold up the call itself, so poll(2) comes first. It gives a reader that
+/// has fallen behind a second, and promises room for PIPE_BUF bytes in a pipe (pipe(7)). Only
+/// another writer that takes this room between the two calls can still make the second one wait.
+pub fn say(mut words: &[u8]) -> Result<()> {
+    const PATIENCE: c_int = 1000;
+    if words.is_empty() {
+        return Ok(());
+    }
+    let of_write = bit(libc::SIGPIPE) | bit(libc::SIGXFSZ);
+    let waiting = pending() & of_write;
+    let mask = sigprocmask(libc::SIG_BLOCK, of_write);
+    while !words.is_empty() {
+        let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
+        // SAFETY: reads and writes one structure.
+        let nobody_reads = unsafe { libc::poll(&mut stderr, 1, PATIENCE) } == 0;
+        if nobody_reads {
+            break;
+        }
+        match write_blocked(libc::STDERR_FILENO, &words[..words.len().min(libc::PIPE_BUF)]) {
+            Ok(written) if written > 0 => words = &words[written..],
+            Err(Errno::EINTR) => {}
+            _ => break,
+        }
+    }
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // One that waited for the application in this thread's queue was taken with ours.
+        if waiting & bit(signal) != 0 && pending() & bit(signal) == 0 {
+            // SAFETY: takes a number only.
+            unsafe { libc::raise(signal) };
+        }
+    }
+    // A mask that could not be changed is as it was.
+    mask.map_or(Ok(()), |before| sigprocmask(libc::SIG_SETMASK, before).map(drop))
+}
+
+/// write(2) with SIGPIPE and SIGXFSZ blocked: the one that comes with a failure is taken from this
+/// thread's queue. One that was sent to the process stays: it has a queue of its own (signal(7)).
+pub fn write_blocked(fd: c_int, bytes: &[u8]) -> Result<usize> {
+    let result = write(fd, bytes);
+    let signal = match result {
+        Err(Errno::EPIPE) => libc::SIGPIPE,
+        Err(Errno::EFBIG) => libc::SIGXFSZ,
+        _ => return result,
+    };
+    let _ = take_signal(signal);
+    result
+}
+
+/// write(2).
+fn write(fd: c_int, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: reads `bytes.len()` bytes.
+    checked(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) })
+        .map(|written| written as usize)
+}
+
+/// Whether standard output is a terminal (isatty(3)).
+pub fn writes_to_terminal() -> bool {
+    // SAFETY: takes a number only.
+    unsafe { libc::isatty(libc::STDOUT_FILENO) == 1 }
+}

@@ -1,0 +1,137 @@
+//! Processes: fork, wait, execute.
+
+use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ptr;
+
+use nix::errno::Errno;
+
+use crate::system::signals::SigInfo;
+use crate::system::{Result, checked};
+
+/// How a child ended (wait(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    Exited(c_int),
+    Signaled(c_int),
+}
+
+/// What became of a child.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Changed {
+    Ended(Ended),
+    /// By this signal; in a traced child also an event, in the bits from 8 on (ptrace(2)).
+    Stopped(c_int),
+}
+
+/// Runs this in a child, whose exit status is what it returns. The result is its process id.
+pub fn start_child(run: impl FnOnce() -> c_int) -> Result<c_int> {
+    match fork()? {
+        Some(child) => Ok(child),
+        None => {
+            let status = run();
+            // SAFETY: it ends the child without running what the parent registered for its own end.
+            unsafe { libc::_exit(status) }
+        }
+    }
+}
+
+/// fork(2): the child's process id, or `None` in the child.
+pub fn fork() -> Result<Option<c_int>> {
+    // SAFETY: this process has one thread, so the child may do what it could.
+    let child = checked(unsafe { libc::fork() }.into())? as c_int;
+    Ok((child != 0).then_some(child))
+}
+
+/// Waits for this child's end.
+pub fn wait_for(child: c_int) -> Result<Ended> {
+    loop {
+        match waitid(libc::P_PID, child, libc::WEXITED) {
+            Ok(Some((_, Changed::Ended(ended)))) => return Ok(ended),
+            // One that is traced, before SIGKILL reached it.
+            Ok(Some((_, Changed::Stopped(_)))) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            // A call that only pretends.
+            Ok(None) => return Err(Errno::UnknownErrno),
+        }
+    }
+}
+
+/// Traces a child: it stops after an exec, before the program's first instruction, and the kernel
+/// ends it when this process ends (ptrace(2)). That needs no signal that the child could ignore.
+pub fn trace(child: c_int) -> Result<()> {
+    let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
+    ptrace(libc::PTRACE_SEIZE, child, options)?;
+    // A child is traced once. A call that only pretends would succeed again.
+    if ptrace(libc::PTRACE_SEIZE, child, options) != Err(Errno::EPERM) {
+        return Err(Errno::UnknownErrno);
+    }
+    // The child stops once for this. ESRCH if another process traces it.
+    ptrace(libc::PTRACE_INTERRUPT, child, 0)
+}
+
+/// Waits until a traced child has executed a program, `None`, or has ended.
+pub fn wait_for_exec(child: c_int) -> Result<Option<Ended>> {
+    const EXECUTED: c_int = libc::SIGTRAP | libc::PTRACE_EVENT_EXEC << 8;
+    loop {
+        match waitid(libc::P_PID, child, libc::WEXITED) {
+            Ok(Some((_, Changed::Ended(ended)))) => return Ok(Some(ended)),
+            Ok(Some((_, Changed::Stopped(EXECUTED)))) => return Ok(None),
+            // A signal, which it is to have, or another event.
+            Ok(Some((_, Changed::Stopped(signal)))) => {
+                ptrace(libc::PTRACE_CONT, child, if signal < 0x100 { signal } else { 0 })?;
+            }
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            Ok(None) => return Err(Errno::UnknownErrno),
+        }
+    }
+}
+
+/// ptrace(2) without an address.
+fn ptrace(request: impl Into<c_long>, process: c_int, data: c_int) -> Result<()> {
+    let data = c_long::from(data);
+    // SAFETY: the requests used in this file take numbers only.
+    checked(unsafe { libc::syscall(libc::SYS_ptrace, request.into(), process, 0 as c_long, data) }).map(drop)
+}
+
+/// A child that has ended or stopped, if there is one; an ended one is reaped by this.
+pub fn next_change() -> Result<Option<(c_int, Changed)>> {
+    match waitid(libc::P_ALL, 0, libc::WEXITED | libc::WSTOPPED | libc::WNOHANG) {
+        Err(Errno::ECHILD) => Ok(None),
+        result => result,
+    }
+}
+
+/// waitid(2).
+fn waitid(kind: libc::idtype_t, id: c_int, options: c_int) -> Result<Option<(c_int, Changed)>> {
+    let mut info = SigInfo::default();
+    // SAFETY: writes one siginfo_t.
+    checked(unsafe { libc::syscall(libc::SYS_waitid, kind, id, &mut info, options, ptr::null_mut::<u8>()) })?;
+    let changed = match info.code {
+        libc::CLD_EXITED => Changed::Ended(Ended::Exited(info.status)),
+        libc::CLD_KILLED | libc::CLD_DUMPED => Changed::Ended(Ended::Signaled(info.status)),
+        libc::CLD_STOPPED | libc::CLD_TRAPPED => Changed::Stopped(info.status),
+        // Nobody has changed; the process id is 0.
+        _ => return Ok(None),
+    };
+    Ok(Some((info.pid, changed)))
+}
+
+/// Fails as a wait for this child would, and reaps nothing.
+pub fn may_wait_for(child: c_int) -> Result<()> {
+    waitid(libc::P_PID, child, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(drop)
+}
+
+/// execve(2). It returns only if it failed, or if it was not made and its success is a lie.
+pub fn execve(path: &CStr, argv: &[&CStr], environment: &[impl AsRef<CStr>]) -> Result<()> {
+    let argv = pointers(argv);
+    let environment = pointers(environment);
+    // SAFETY: both arrays end in a null pointer and point to strings that end in NUL, all of
+    // which outlive the call.
+    checked(unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), environment.as_ptr()) })
+        .map(drop)
+}
+
+fn pointers(strings: &[impl AsRef<CStr>]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ref().as_ptr()).chain([ptr::null()]).collect()
+}
