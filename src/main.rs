@@ -8,7 +8,8 @@ use std::ffi::{CStr, c_int};
 use std::fmt::Display;
 
 use capshim::install;
-use capshim::model::error::{Exit, Note, Refusal};
+use capshim::model::error::{Exit, Refusal};
+use capshim::plan::notes::Note;
 use capshim::process::{failures, observe};
 use capshim::run::{Prepared, Reached, Ready, prepare, ready};
 use capshim::settings::arguments::{self, Action};
@@ -34,7 +35,11 @@ fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
         Ok(Action::Version) => print(arguments::VERSION).map(|()| 0),
         Ok(Action::Check { argv }) => check::check(argv, environment.entries(), blocked, print),
         Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
-            installed.warnings.iter().for_each(|warning| drop(say(warning)));
+            installed
+                .warnings
+                .iter()
+                .filter_map(|note| line(note, Log::Warn))
+                .for_each(|line| drop(say(line)));
             print(&installed.to_string()).map(|()| 0)
         }),
         Ok(Action::Run { command, argv }) => start(command, argv, environment, blocked),
@@ -58,7 +63,6 @@ fn start(
 ) -> Result<c_int, Refusal> {
     let config = Config::parse(environment.entries());
     let Prepared { config, start, plan, .. } = prepare(observe::read()?, config)?;
-    let wanted = |note: &Note| wanted(note, config.log);
     let Ready { verified, found, environment, notes, gate } =
         match ready(&plan, start, blocked, environment.entries(), |path, verified| {
             command::find(command, path, verified)
@@ -69,24 +73,24 @@ fn start(
                 environment.erase();
                 // Its signals stay blocked in any case.
                 return parent.stay(|note| {
-                    if wanted(&note) {
-                        let _ = say(note);
+                    if let Some(line) = line(&note, config.log) {
+                        let _ = say(line);
                     }
                 });
             }
         };
 
-    let notes = plan.notes.iter().chain(&notes).cloned().chain(found.effect.note());
-    say(notes.filter(wanted).map(|note| note.to_string()).collect::<String>())?;
+    let effect = found.effect.note();
+    let notes = plan.notes.iter().chain(&notes).chain(&effect);
+    say(notes.filter_map(|note| line(note, config.log)).collect::<String>())?;
     gate.pass()?;
     Err(command::exec(verified, found, argv, &environment))
 }
 
-fn wanted(note: &Note, log: Log) -> bool {
-    match note {
-        Note::Warning(_) => log >= Log::Warn,
-        Note::Info(_) => log >= Log::Info,
-    }
+/// The line of a note, if it is wanted.
+fn line(note: &Note, log: Log) -> Option<String> {
+    let (kind, least) = if note.is_warning() { ("warning", Log::Warn) } else { ("info", Log::Info) };
+    (log >= least).then(|| format!("capshim: {kind}: {note}\n"))
 }
 
 /// In one write where the kernel takes it so, and lines of other processes do not come between.

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, Read};
 
 use capshim::accounts::entries::Accounts;
 
-use capshim::accounts::environment::{self, Person};
+use capshim::accounts::environment::{self, Account};
 use capshim::accounts::lines::LONGEST_LINE;
 use capshim::accounts::resolve;
 use capshim::command::search;
@@ -294,7 +294,7 @@ fn a_path_of_a_megabyte() {
 
 #[test]
 fn an_environment_of_a_hundred_thousand_entries() {
-    let nobody = Person { name: None, home: None };
+    let nobody = Account { name: None, home: None };
     let make =
         |count: usize| (0..count).map(|n| CString::new(format!("V{n}=x")).unwrap()).collect::<Vec<_>>();
     assert_linear(50_000, 256, make, |entries| {

@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, CString};
 
-use capshim::accounts::environment::{self, Person};
+use capshim::accounts::environment::{self, Account};
 use capshim::model::error::Exit;
 use capshim::model::ids::{Id, Uid};
 use capshim::settings::capabilities::Request;
@@ -75,7 +75,7 @@ fn root_only_where_it_was_written(config: &Config, entries: &[&CStr]) {
 }
 
 fn nothing_but_settings_leaves_the_environment(entries: &[&CStr]) {
-    let nobody = Person { name: None, home: None };
+    let nobody = Account { name: None, home: None };
     let kept = environment::for_application(entries, &nobody, &nobody, None);
     let ours = entries.iter().filter(|entry| names::is_setting(entry)).count();
     let home = entries.iter().any(|entry| names::split(entry).0 == b"HOME");

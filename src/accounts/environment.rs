@@ -13,16 +13,16 @@ use crate::settings::names;
 
 /// Whose environment it was and whose it becomes.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Person {
+pub struct Account {
     /// `None` where /etc/passwd has no entry; root is called root all the same.
     pub name: Option<Vec<u8>>,
     pub home: Option<Vec<u8>>,
 }
 
-impl Person {
-    pub fn new(uid: Uid, entry: Option<&User>) -> Person {
+impl Account {
+    pub fn new(uid: Uid, entry: Option<&User>) -> Account {
         let root = (uid == Uid::ROOT).then(|| b"root".to_vec());
-        Person {
+        Account {
             name: entry.map(|user| user.name.clone()).or(root),
             home: entry.map(|user| user.home.clone()),
         }
@@ -49,8 +49,8 @@ pub struct Renumbering {
 /// The environment for the application.
 pub fn for_application<'a>(
     environment: &[&'a CStr],
-    start: &Person,
-    target: &Person,
+    start: &Account,
+    target: &Account,
     renumbering: Option<Renumbering>,
 ) -> Vec<Cow<'a, CStr>> {
     let numbers = renumbering.map(|Renumbering { from, to }| [from, to].map(|pid| pid.to_string()));
@@ -111,21 +111,21 @@ mod tests {
     use super::*;
     use crate::model::ids::Id;
 
-    fn person(name: Option<&str>, home: Option<&str>) -> Person {
-        Person {
+    fn account(name: Option<&str>, home: Option<&str>) -> Account {
+        Account {
             name: name.map(|name| name.as_bytes().to_vec()),
             home: home.map(|home| home.as_bytes().to_vec()),
         }
     }
 
-    fn result(environment: &[&CStr], start: &Person, target: &Person) -> Vec<String> {
+    fn result(environment: &[&CStr], start: &Account, target: &Account) -> Vec<String> {
         renumbered(environment, start, target, None)
     }
 
     fn renumbered(
         environment: &[&CStr],
-        start: &Person,
-        target: &Person,
+        start: &Account,
+        target: &Account,
         renumbering: Option<Renumbering>,
     ) -> Vec<String> {
         for_application(environment, start, target, renumbering)
@@ -146,22 +146,22 @@ mod tests {
             c"A=1",
             c"CAPSHIM_LOG=info",
         ];
-        let app = person(Some("app"), Some("/home/app"));
+        let app = account(Some("app"), Some("/home/app"));
         assert_eq!(
-            result(&environment, &person(Some("root"), Some("/root")), &app),
+            result(&environment, &account(Some("root"), Some("/root")), &app),
             ["B=2", "A=1", "CAPSHIM_PORT=tcp://x", "HOME=/data", "noequals", "A=1"]
         );
     }
 
     #[test]
     fn home_follows_the_user_when_it_was_the_starting_users() {
-        let root = person(Some("root"), Some("/root"));
-        let app = person(Some("app"), Some("/home/app"));
+        let root = account(Some("root"), Some("/root"));
+        let app = account(Some("app"), Some("/home/app"));
         assert_eq!(result(&[c"HOME=/root"], &root, &app), ["HOME=/home/app"]);
         assert_eq!(result(&[c"X=1"], &root, &app), ["X=1", "HOME=/home/app"]);
         assert_eq!(result(&[c"HOME=", c"X=1"], &root, &app), ["HOME=/home/app", "X=1"]);
-        assert_eq!(result(&[c"HOME=/root"], &root, &person(None, None)), ["HOME=/"]);
-        let unknown = Person::new(Uid::ROOT, None);
+        assert_eq!(result(&[c"HOME=/root"], &root, &account(None, None)), ["HOME=/"]);
+        let unknown = Account::new(Uid::ROOT, None);
         assert_eq!(result(&[c"HOME=/root"], &unknown, &app), ["HOME=/home/app"]);
         assert_eq!(result(&[c"HOME=/"], &unknown, &app), ["HOME=/home/app"]);
         assert_eq!(result(&[c"HOME=/srv"], &unknown, &app), ["HOME=/srv"]);
@@ -170,23 +170,23 @@ mod tests {
 
     #[test]
     fn user_and_logname_change_only_if_they_named_the_starting_user() {
-        let root = Person::new(Uid::ROOT, None);
-        let app = person(Some("app"), Some("/"));
+        let root = Account::new(Uid::ROOT, None);
+        let app = account(Some("app"), Some("/"));
         assert_eq!(
             result(&[c"HOME=/x", c"USER=root", c"LOGNAME=root"], &root, &app),
             ["HOME=/x", "USER=app", "LOGNAME=app"]
         );
         assert_eq!(
-            result(&[c"HOME=/x", c"USER=me", c"LOGNAME=root"], &root, &person(None, None)),
+            result(&[c"HOME=/x", c"USER=me", c"LOGNAME=root"], &root, &account(None, None)),
             ["HOME=/x", "USER=me"]
         );
-        let nobody = Person::new(Uid::new(1000).unwrap(), None);
+        let nobody = Account::new(Uid::new(1000).unwrap(), None);
         assert_eq!(result(&[c"HOME=/x", c"USER=root"], &nobody, &nobody), ["HOME=/x", "USER=root"]);
     }
 
     #[test]
     fn what_names_the_starting_process_names_the_one_that_becomes_the_application() {
-        let nobody = person(None, None);
+        let nobody = account(None, None);
         let environment = [
             c"HOME=/x",
             c"LISTEN_PIDFDID=77",

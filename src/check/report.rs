@@ -13,10 +13,11 @@ use crate::command::file::Effect;
 use crate::hints;
 use crate::model::caps::{self, CapSet};
 use crate::model::credentials::{Credentials, Ids, OwnFile};
-use crate::model::error::{Note, Refusal, shown};
+use crate::model::error::{Refusal, shown};
 use crate::model::expected::Expected;
 use crate::model::ids::Gid;
 use crate::plan::init::{self, Forward};
+use crate::plan::notes::Note;
 use crate::plan::step::Step;
 use crate::plan::{Plan, groups};
 use crate::run::Prepared;
@@ -251,10 +252,10 @@ pub fn starts(
     to.row("no_new_privs", if expected.no_new_privs { "on" } else { "off" });
     for note in notes {
         match note {
-            Note::Warning(text) => to.row("warning", text),
+            _ if note.is_warning() => to.row("warning", note),
             // Said above, by itself.
-            Note::Info(text) if text.starts_with("uid ") || text.starts_with("left out ") => {}
-            Note::Info(text) => to.row("note", text),
+            Note::Becomes(_) | Note::GroupsDropped { .. } => {}
+            _ => to.row("note", note),
         }
     }
 }

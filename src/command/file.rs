@@ -13,9 +13,10 @@ use nix::sys::statvfs::FsFlags;
 use crate::command::after_exec::{Before, Executable};
 use crate::command::outcome;
 use crate::model::caps::CapSet;
-use crate::model::error::{Note, Refusal, shown};
+use crate::model::error::{Refusal, shown};
 use crate::model::file_caps::FileCaps;
 use crate::model::ids::{Gid, Id, Uid};
+use crate::plan::notes::Note;
 use crate::process::apply::Verified;
 use crate::process::chain::{self, Link};
 use crate::process::failures;
@@ -38,13 +39,8 @@ pub struct Effect {
 
 impl Effect {
     pub fn note(&self) -> Option<Note> {
-        let name = shown(self.holder.to_bytes());
-        (!self.lost.is_empty()).then(|| {
-            Note::Info(format!(
-                "{name} has file capabilities: the programs that it starts will not inherit {}",
-                self.lost
-            ))
-        })
+        let lost = self.lost;
+        (!lost.is_empty()).then(|| Note::AmbientLost { file: shown(self.holder.to_bytes()), caps: lost })
     }
 }
 

@@ -28,12 +28,12 @@ pub enum Foreground {
 /// What follows when the child has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnStop {
-    /// Whoever stopped it so will continue it.
+    /// The sender of that signal will continue it.
     Leave,
-    /// Nobody else will, or it wants the terminal, which is there to be had.
+    /// Nobody else will; or it wants the terminal, and the terminal is free.
     Continue,
-    /// Stop by this signal too, with all of the job, so that a shell sees that, and then continue
-    /// it.
+    /// This process stops by the same signal, with all of the job, so that the shell sees it. Then it
+    /// continues the child.
     Stop(c_int),
 }
 
@@ -41,19 +41,19 @@ pub enum OnStop {
 /// is another's business, unless the child had the terminal, which nobody could use then;
 /// editors stop themselves so after Ctrl-Z. Without a terminal there is no job control.
 ///
-/// `lone` says that nobody has this process for a job: the kernel does not stop it by these, and
-/// nobody would continue its child in its place.
-pub fn on_stop(signal: c_int, foreground: Foreground, lone: bool) -> OnStop {
+/// Without `job_control` no shell manages this process as a job: the kernel does not stop it by
+/// these signals, and nobody else would continue its child.
+pub fn on_stop(signal: c_int, foreground: Foreground, job_control: bool) -> OnStop {
     let stop = match (signal, foreground) {
         (libc::SIGTTIN | libc::SIGTTOU, Foreground::Own) => return OnStop::Continue,
         (libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU, _) => signal,
         (libc::SIGSTOP, Foreground::Child) => libc::SIGTSTP,
         _ => return OnStop::Leave,
     };
-    match (lone, foreground) {
-        (true, _) => OnStop::Continue,
-        (false, Foreground::NoTerminal) => OnStop::Leave,
-        (false, _) => OnStop::Stop(stop),
+    match (job_control, foreground) {
+        (false, _) => OnStop::Continue,
+        (true, Foreground::NoTerminal) => OnStop::Leave,
+        (true, _) => OnStop::Stop(stop),
     }
 }
 
@@ -88,18 +88,18 @@ mod tests {
     #[test]
     fn a_stop_of_job_control_stops_this_process_too() {
         for foreground in [Foreground::Child, Foreground::Own, Foreground::Another] {
-            assert_eq!(on_stop(SIGTSTP, foreground, false), OnStop::Stop(SIGTSTP));
+            assert_eq!(on_stop(SIGTSTP, foreground, true), OnStop::Stop(SIGTSTP));
         }
         for foreground in [Foreground::Child, Foreground::Another] {
-            assert_eq!(on_stop(SIGTTIN, foreground, false), OnStop::Stop(SIGTTIN));
-            assert_eq!(on_stop(SIGTTOU, foreground, false), OnStop::Stop(SIGTTOU));
+            assert_eq!(on_stop(SIGTTIN, foreground, true), OnStop::Stop(SIGTTIN));
+            assert_eq!(on_stop(SIGTTOU, foreground, true), OnStop::Stop(SIGTTOU));
         }
     }
 
     #[test]
     fn without_a_terminal_a_stop_is_left_to_its_sender() {
         for signal in [SIGTSTP, SIGTTIN, SIGTTOU, SIGSTOP] {
-            assert_eq!(on_stop(signal, Foreground::NoTerminal, false), OnStop::Leave);
+            assert_eq!(on_stop(signal, Foreground::NoTerminal, true), OnStop::Leave);
         }
     }
 
@@ -107,26 +107,26 @@ mod tests {
     fn where_nobody_has_it_for_a_job_it_continues_what_job_control_stopped() {
         for foreground in ALL {
             for signal in [SIGTSTP, SIGTTIN, SIGTTOU] {
-                assert_eq!(on_stop(signal, foreground, true), OnStop::Continue);
+                assert_eq!(on_stop(signal, foreground, false), OnStop::Continue);
             }
         }
-        assert_eq!(on_stop(SIGSTOP, Foreground::Child, true), OnStop::Continue);
-        assert_eq!(on_stop(SIGSTOP, Foreground::NoTerminal, true), OnStop::Leave);
+        assert_eq!(on_stop(SIGSTOP, Foreground::Child, false), OnStop::Continue);
+        assert_eq!(on_stop(SIGSTOP, Foreground::NoTerminal, false), OnStop::Leave);
     }
 
     #[test]
     fn a_child_that_wants_a_terminal_of_ours_gets_it_at_once() {
-        assert_eq!(on_stop(SIGTTIN, Foreground::Own, false), OnStop::Continue);
-        assert_eq!(on_stop(SIGTTOU, Foreground::Own, false), OnStop::Continue);
+        assert_eq!(on_stop(SIGTTIN, Foreground::Own, true), OnStop::Continue);
+        assert_eq!(on_stop(SIGTTOU, Foreground::Own, true), OnStop::Continue);
         assert!(takes_foreground(SIGTTIN, Foreground::Own, false));
     }
 
     #[test]
     fn sigstop_is_left_to_its_sender_unless_the_child_had_the_terminal() {
         for foreground in [Foreground::NoTerminal, Foreground::Own, Foreground::Another] {
-            assert_eq!(on_stop(SIGSTOP, foreground, false), OnStop::Leave);
+            assert_eq!(on_stop(SIGSTOP, foreground, true), OnStop::Leave);
         }
-        assert_eq!(on_stop(SIGSTOP, Foreground::Child, false), OnStop::Stop(SIGTSTP));
+        assert_eq!(on_stop(SIGSTOP, Foreground::Child, true), OnStop::Stop(SIGTSTP));
     }
 
     #[test]

@@ -11,8 +11,9 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp, getsid, setpgid, tcgetpgrp, tcsetpgrp};
 
 use crate::init::signals::{self, Foreground, OnStop};
-use crate::model::error::{Note, Refusal};
+use crate::model::error::Refusal;
 use crate::plan::init::Forward;
+use crate::plan::notes::Note;
 use crate::process::failures::failed;
 use crate::system;
 use crate::system::{Changed, Ended, Signal};
@@ -114,17 +115,12 @@ impl Child {
             return;
         }
         self.warned.push(errno);
-        let why = match errno {
-            Errno::EPERM => "the application has changed its user, and signals do not reach it",
-            Errno::EAGAIN => "the application's queue of signals is full, and some are lost",
-            _ => "a signal did not reach the application",
-        };
-        warn(Note::Warning(format!("{call}({to}, {number}): {errno}: {why}; this is not said again")));
+        warn(Note::NotForwarded { call, to, signal: number, errno });
     }
 
     fn stopped(&self, signal: c_int) -> Result<(), Errno> {
         let mut managed = false;
-        match signals::on_stop(signal, self.foreground(), is_lone()?) {
+        match signals::on_stop(signal, self.foreground(), has_job_control()?) {
             OnStop::Leave => return Ok(()),
             OnStop::Continue => {}
             OnStop::Stop(signal) => {
@@ -191,11 +187,11 @@ fn set_group(process: Pid, group: Pid) -> Result<(), Refusal> {
     }
 }
 
-/// Whether nobody has this process for a job. The group of its session's leader is orphaned: the
-/// leader's parent is outside of the session (setpgid(2)). All of another PID namespace are 0, the
-/// session's leader and the group.
-fn is_lone() -> Result<bool, Errno> {
-    Ok(std::process::id() == 1 || getsid(None)? == getpgrp())
+/// Whether a shell manages this process as a job. The process group of a session's leader is orphaned,
+/// since the leader's parent is outside of the session (setpgid(2)). Both ids read as 0 where they
+/// are of another PID namespace.
+fn has_job_control() -> Result<bool, Errno> {
+    Ok(std::process::id() != 1 && getsid(None)? != getpgrp())
 }
 
 /// Of another PID namespace, all process groups are 0.

@@ -22,9 +22,10 @@ use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 use crate::install::refusals::{Attempt, Copy};
 use crate::model::caps::CapSet;
 use crate::model::credentials::Credentials;
-use crate::model::error::{Note, Refusal, errno_of, shown};
+use crate::model::error::{Refusal, errno_of, shown};
 use crate::model::file_caps::FileCaps;
 use crate::model::ids::Uid;
+use crate::plan::notes::Note;
 use crate::process::{observe, own_file};
 use crate::{plan, system};
 
@@ -236,20 +237,11 @@ impl<'a> Target<'a> {
     fn warnings(&self) -> Vec<Note> {
         let nosuid = self.caps.is_some() && self.mount.contains(FsFlags::ST_NOSUID);
         let noexec = self.mount.contains(FsFlags::ST_NOEXEC);
-        let warning = |option: &str, effect: &str| {
-            let folder = &self.attempt.folder;
-            Note::Warning(format!(
-                "{folder} is on a {option} mount here, where {effect}: mount it without {option} where the copy is to run"
-            ))
-        };
-        let nosuid = nosuid.then(|| warning("nosuid", "file capabilities do not count"));
-        let noexec = noexec.then(|| warning("noexec", "nothing can be executed"));
+        let folder = || self.attempt.folder.clone();
+        let nosuid = nosuid.then(|| Note::NosuidMount { folder: folder() });
+        let noexec = noexec.then(|| Note::NoexecMount { folder: folder() });
         let dangerous = self.attempt.file_caps & CapSet::ROOT_EQUIVALENT;
-        let dangerous = (!dangerous.is_empty()).then(|| {
-            Note::Warning(format!(
-                "whoever may execute the copy can turn {dangerous} into root in the container or on the node"
-            ))
-        });
+        let dangerous = (!dangerous.is_empty()).then_some(Note::DangerousCopy(dangerous));
         nosuid.into_iter().chain(noexec).chain(dangerous).collect()
     }
 }

@@ -92,22 +92,6 @@ impl Complaint {
     }
 }
 
-/// Something to tell that does not keep the application from starting.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Note {
-    Warning(String),
-    Info(String),
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Note::Warning(text) => writeln!(f, "capshim: warning: {text}"),
-            Note::Info(text) => writeln!(f, "capshim: info: {text}"),
-        }
-    }
-}
-
 /// The errno of a failed call of std's; one that std itself found wrong has none.
 pub fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))

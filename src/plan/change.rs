@@ -23,7 +23,7 @@ pub struct Change {
 
 impl Change {
     /// The capabilities that the calls for it need.
-    pub fn means(&self) -> CapSet {
+    pub fn needed_caps(&self) -> CapSet {
         match (self.switches, self.sets_gid || self.sets_groups) {
             (true, _) => SWITCH,
             (false, true) => CapSet::of(&[Cap::CAP_SETGID]),

@@ -6,12 +6,13 @@
 use crate::accounts::entries::{Accounts, Standing};
 use crate::accounts::resolve::{self, Identity};
 use crate::model::credentials::{Credentials, Ids};
-use crate::model::error::{Note, Refusal, shown};
+use crate::model::error::{Refusal, shown};
 use crate::model::ids::{Gid, Uid};
 use crate::plan::change::Change;
 use crate::plan::groups;
+use crate::plan::notes::Note;
 use crate::plan::refusals;
-use crate::settings::{Config, names};
+use crate::settings::Config;
 
 pub fn change(
     config: &Config,
@@ -47,11 +48,8 @@ fn who(
         let is_start =
             |asked: Identity| asked.uid == start_uid && asked.gid.is_none_or(|gid| gid == start_gid);
         if !resolve::resolve(spec, accounts).is_ok_and(is_start) {
-            notes.push(Note::Warning(format!(
-                "the runtime started this container as uid {start_uid} gid {start_gid}, which stands; {}={} is not used",
-                names::USER,
-                shown(spec.to_string().as_bytes())
-            )));
+            let setting = shown(spec.to_string().as_bytes());
+            notes.push(Note::UserStands { uid: start_uid, gid: start_gid, setting });
         }
         return Ok((start_uid, start_gid));
     }

@@ -9,22 +9,24 @@ pub mod change;
 pub mod groups;
 pub mod identity;
 pub mod init;
+pub mod notes;
 pub mod refusals;
 pub mod step;
 
 use std::ffi::CString;
 
 use crate::accounts::entries::Accounts;
-use crate::accounts::environment::Person;
+use crate::accounts::environment::Account;
 use crate::model::caps::{Cap, CapSet, ThreadCaps};
 use crate::model::credentials::{Credentials, Securebits};
-use crate::model::error::{Exit, Note, Refusal, shown};
+use crate::model::error::{Exit, Refusal, shown};
 use crate::model::expected::Expected;
-use crate::model::ids::{Gid, Uid, listed};
+use crate::model::ids::{Gid, Uid};
 use crate::plan::change::{Change, SWITCH};
 use crate::plan::groups::{Dropped, Why};
 use crate::plan::identity::change;
 use crate::plan::init::{InitPlan, init_plan};
+use crate::plan::notes::Note;
 use crate::plan::step::Step;
 use crate::settings::Config;
 
@@ -40,8 +42,8 @@ pub struct Plan {
     /// Inherited groups that the application does not get, under `auto`.
     pub dropped: Vec<Dropped>,
     /// The starting user and the application's, for its environment.
-    pub start: Person,
-    pub target: Person,
+    pub start: Account,
+    pub target: Account,
 }
 
 /// A start with changed ids is no container start: whoever started it chose the environment.
@@ -108,8 +110,8 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
         init,
         notes,
         dropped: groups.dropped,
-        start: Person::new(start.uid.effective, accounts.start.as_ref()),
-        target: Person::new(uid, target.as_ref()),
+        start: Account::new(start.uid.effective, accounts.start.as_ref()),
+        target: Account::new(uid, target.as_ref()),
     })
 }
 
@@ -122,7 +124,7 @@ fn request(
     notes: &mut Vec<Note>,
 ) -> Result<CapSet, Refusal> {
     let (required, optional) = (config.caps.required, config.caps.optional);
-    let lacking = (required | change.means()) - start.permitted;
+    let lacking = (required | change.needed_caps()) - start.permitted;
     if !lacking.is_empty() {
         return Err(refusals::lacking(lacking, change, config, start));
     }
@@ -143,9 +145,7 @@ fn request(
     }
     let left_out = optional - to_be_had;
     if !left_out.is_empty() {
-        notes.push(Note::Warning(format!(
-            "left out as optional, not to be had in this container: {left_out}"
-        )));
+        notes.push(Note::OptionalLeftOut(left_out));
     }
     Ok(required | (optional & to_be_had))
 }
@@ -214,7 +214,7 @@ fn refuse_regain(
         return if more.is_empty() || start.securebits.has(Securebits::NOROOT) {
             Ok(())
         } else {
-            Err(refusals::root_would_regain(more, request, change.means()))
+            Err(refusals::root_would_regain(more, request, change.needed_caps()))
         };
     }
     // Only its file can have given a non-root process what is permitted and not ambient.
@@ -224,7 +224,7 @@ fn refuse_regain(
     if more.is_empty() {
         Ok(())
     } else {
-        Err(refusals::file_would_regain(more, request, change.means(), start))
+        Err(refusals::file_would_regain(more, request, change.needed_caps(), start))
     }
 }
 
@@ -232,32 +232,22 @@ fn known_bounding(start: &Credentials) -> Result<CapSet, Refusal> {
     start.bounding.ok_or_else(|| Refusal::new(Exit::System, "the bounding set is needed but was not read"))
 }
 
-/// What CAPSHIM_LOG=info says about a plan.
+/// What there is to tell of a plan.
 fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
-    let Expected { uid, gid, groups, caps, no_new_privs, .. } = expected;
-    let on = if *no_new_privs { "on" } else { "off" };
-    notes.push(Note::Info(format!(
-        "uid {uid}, gid {gid}, groups {}, capabilities {caps}, no_new_privs {on}",
-        listed(groups)
-    )));
+    notes.push(Note::Becomes(expected.clone()));
     for why in Why::ALL {
-        let gids: Vec<Gid> =
-            dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.gid).collect();
-        let text = format!("left out of the groups, {why}: {}", listed(&gids));
-        match why {
-            _ if gids.is_empty() => {}
-            Why::MaybeUnmapped => notes.push(Note::Warning(text)),
-            Why::Root | Why::GivenToRoot => notes.push(Note::Info(text)),
+        let gids = dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.gid);
+        let gids: Vec<Gid> = gids.collect();
+        if !gids.is_empty() {
+            notes.push(Note::GroupsDropped { why, gids });
         }
     }
-    if *gid == Gid::ROOT && *uid != Uid::ROOT {
-        notes.push(Note::Info("the application's group is root's (gid 0)".into()));
+    if expected.gid == Gid::ROOT && expected.uid != Uid::ROOT {
+        notes.push(Note::GroupIsRoots);
     }
-    let dangerous = *caps & CapSet::ROOT_EQUIVALENT;
+    let dangerous = expected.caps & CapSet::ROOT_EQUIVALENT;
     if !dangerous.is_empty() {
-        notes.push(Note::Info(format!(
-            "can be turned into root in the container or on the node: {dangerous}"
-        )));
+        notes.push(Note::RootEquivalent(dangerous));
     }
 }
 

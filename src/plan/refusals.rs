@@ -32,24 +32,24 @@ pub fn no_new_privs_is_on() -> Refusal {
     .hint(format!("{WITHOUT_NO_NEW_PRIVS}; or leave {} out", names::NO_NEW_PRIVS))
 }
 
-/// Requested capabilities, or the means of a change to these ids, are not permitted.
+/// Capabilities that are requested, or that a change to these ids needs, are not permitted.
 pub fn lacking(lacking: CapSet, change: &Change, config: &Config, start: &Credentials) -> Refusal {
-    let (uid, means) = (change.uid, change.means());
+    let (uid, needed) = (change.uid, change.needed_caps());
     // Whoever replaces the granted list by the hint's keeps what is optional.
     let wanted = config.caps.required | (config.caps.optional & start.bounding.unwrap_or_default());
-    if !change.switches && !(lacking & means).is_empty() {
-        return change_without_switch(wanted | means, change, config, start);
+    if !change.switches && !(lacking & needed).is_empty() {
+        return change_without_switch(wanted | needed, change, config, start);
     }
     let ungranted = lacking - start.bounding.unwrap_or_default();
     match start.uid.effective == Uid::ROOT {
         true if ungranted.is_empty() => given_up(lacking, start),
         true => {
-            let purpose = if (ungranted & means).is_empty() {
+            let purpose = if (ungranted & needed).is_empty() {
                 String::new()
             } else {
-                format!(" ({} to become uid {uid})", ungranted & means)
+                format!(" ({} to become uid {uid})", ungranted & needed)
             };
-            not_granted(&format!("{ungranted}{purpose}")).hint(hints::grant(wanted | means))
+            not_granted(&format!("{ungranted}{purpose}")).hint(hints::grant(wanted | needed))
         }
         false => non_root_lacking(lacking, ungranted, wanted, start),
     }
@@ -194,7 +194,7 @@ pub fn keepcaps_locked(request: CapSet, securebits: Securebits) -> Refusal {
 }
 
 /// Root without no_new_privs gets the whole bounding set again at exec.
-pub fn root_would_regain(more: CapSet, request: CapSet, means: CapSet) -> Refusal {
+pub fn root_would_regain(more: CapSet, request: CapSet, needed: CapSet) -> Refusal {
     let refusal = Refusal::new(
         Exit::Setting,
         format!(
@@ -203,11 +203,11 @@ pub fn root_would_regain(more: CapSet, request: CapSet, means: CapSet) -> Refusa
         ),
     );
     let leave_out = format!("leave {} out", names::NO_NEW_PRIVS);
-    if means.is_empty() {
+    if needed.is_empty() {
         refusal
             .hint(format!("{leave_out}; or grant no more than is asked for: {}", hints::grant_only(request)))
     } else {
-        refusal.hint(format!("{leave_out}; or {}", with_setpcap(request | means)))
+        refusal.hint(format!("{leave_out}; or {}", with_setpcap(request | needed)))
     }
 }
 
@@ -218,7 +218,7 @@ fn with_setpcap(grants: CapSet) -> String {
 
 /// This program's file carries more than the request, or nobody can tell, and could be executed
 /// again.
-pub fn file_would_regain(more: CapSet, request: CapSet, means: CapSet, start: &Credentials) -> Refusal {
+pub fn file_would_regain(more: CapSet, request: CapSet, needed: CapSet, start: &Credentials) -> Refusal {
     let path = hints::this_program(start);
     let refusal = |will: &str, from: String| {
         let setting = names::NO_NEW_PRIVS;
@@ -236,10 +236,10 @@ pub fn file_would_regain(more: CapSet, request: CapSet, means: CapSet, start: &C
         )),
         Some(why) => {
             let refusal = refusal("may", format!("the file capabilities of {path}, which {why}"));
-            if means.is_empty() {
+            if needed.is_empty() {
                 refusal.hint(leave_out)
             } else {
-                refusal.hint(format!("{leave_out}; or {}", with_setpcap(request | means)))
+                refusal.hint(format!("{leave_out}; or {}", with_setpcap(request | needed)))
             }
         }
     }

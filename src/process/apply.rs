@@ -15,10 +15,11 @@ use nix::unistd::{fchown, getpid};
 
 use crate::model::caps::ThreadCaps;
 use crate::model::credentials::Credentials;
-use crate::model::error::{Note, Refusal};
+use crate::model::error::Refusal;
 use crate::model::expected::Expected;
 use crate::model::ids::{Gid, Id};
 use crate::plan::Plan;
+use crate::plan::notes::Note;
 use crate::plan::step::Step;
 use crate::process::failures;
 use crate::process::observe;
@@ -58,9 +59,7 @@ pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>, Refusal> {
         match (perform(step), step) {
             (Ok(()), _) => {}
             (Err(errno), Step::ShareStdio(_)) => {
-                notes.push(Note::Warning(format!(
-                    "{step}: {errno}: the application may be unable to open /dev/stdout"
-                )));
+                notes.push(Note::StreamsNotShared { step: step.clone(), errno });
             }
             (Err(errno), _) => {
                 return Err(failures::step_failed(step, errno, observe::denies_setgroups()));

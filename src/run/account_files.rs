@@ -14,7 +14,8 @@ use nix::sys::stat::fstat;
 use crate::accounts::entries::{Accounts, Doubt};
 use crate::accounts::lines::{LONGEST_FILE, LONGEST_LINE};
 use crate::model::credentials::Credentials;
-use crate::model::error::{Exit, Note, Refusal, errno_of};
+use crate::model::error::{Exit, Refusal, errno_of};
+use crate::plan::notes::Note;
 use crate::process::failures;
 use crate::process::observe;
 use crate::process::reach::{self, Closed};
@@ -51,7 +52,7 @@ pub(super) fn accounts(config: &Config, start: &Credentials) -> Result<(Accounts
 }
 
 fn goes_on_without(refusal: &Refusal) -> Note {
-    Note::Warning(format!("{}; this start goes on without it", refusal.cause))
+    Note::GoesOnWithout(refusal.cause.clone())
 }
 
 /// Opens and reads one of the two files. A missing file is an empty one.

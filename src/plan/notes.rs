@@ -1,0 +1,133 @@
+//! What is told of a start, or of an installation, that nothing stands in the way of.
+//!
+//! Pure. The words of every note are here.
+#![forbid(unsafe_code)]
+
+use std::ffi::c_int;
+use std::fmt;
+
+use nix::errno::Errno;
+
+use crate::model::caps::CapSet;
+use crate::model::expected::Expected;
+use crate::model::ids::{Gid, Uid, listed};
+use crate::plan::groups::Why;
+use crate::plan::step::Step;
+use crate::settings::names;
+
+/// Something to tell that does not keep the application from starting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Note {
+    /// A file that this start does not need could not be used, with the cause.
+    GoesOnWithout(String),
+    /// Without root the runtime's ids stand, and `CAPSHIM_USER` says otherwise.
+    UserStands {
+        uid: Uid,
+        gid: Gid,
+        setting: String,
+    },
+    /// Optional capabilities that there are not.
+    OptionalLeftOut(CapSet),
+    /// What the application will have.
+    Becomes(Expected),
+    /// Inherited groups that `auto` does not pass on.
+    GroupsDropped {
+        why: Why,
+        gids: Vec<Gid>,
+    },
+    GroupIsRoots,
+    RootEquivalent(CapSet),
+    StreamsNotShared {
+        step: Step,
+        errno: Errno,
+    },
+    /// The programs that this file starts will not inherit these.
+    AmbientLost {
+        file: String,
+        caps: CapSet,
+    },
+    /// A forwarded signal did not reach the application.
+    NotForwarded {
+        call: &'static str,
+        to: c_int,
+        signal: c_int,
+        errno: Errno,
+    },
+    /// A copy was installed on such a mount.
+    NosuidMount {
+        folder: String,
+    },
+    NoexecMount {
+        folder: String,
+    },
+    /// Whoever may execute an installed copy can become root by these.
+    DangerousCopy(CapSet),
+}
+
+impl Note {
+    /// The others are told only where `CAPSHIM_LOG` is info.
+    pub fn is_warning(&self) -> bool {
+        match self {
+            Note::Becomes(_) | Note::GroupIsRoots | Note::RootEquivalent(_) | Note::AmbientLost { .. } => {
+                false
+            }
+            Note::GroupsDropped { why, .. } => *why == Why::MaybeUnmapped,
+            _ => true,
+        }
+    }
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Note::GoesOnWithout(cause) => write!(f, "{cause}; this start goes on without it"),
+            Note::UserStands { uid, gid, setting } => write!(
+                f,
+                "the runtime started this container as uid {uid} gid {gid}, which stands; {}={setting} is not used",
+                names::USER
+            ),
+            Note::OptionalLeftOut(caps) => {
+                write!(f, "left out as optional, not to be had in this container: {caps}")
+            }
+            Note::Becomes(Expected { uid, gid, groups, caps, no_new_privs, .. }) => {
+                let on = if *no_new_privs { "on" } else { "off" };
+                let groups = listed(groups);
+                write!(f, "uid {uid}, gid {gid}, groups {groups}, capabilities {caps}, no_new_privs {on}")
+            }
+            Note::GroupsDropped { why, gids } => {
+                write!(f, "left out of the groups, {why}: {}", listed(gids))
+            }
+            Note::GroupIsRoots => f.write_str("the application's group is root's (gid 0)"),
+            Note::RootEquivalent(caps) => {
+                write!(f, "can be turned into root in the container or on the node: {caps}")
+            }
+            Note::StreamsNotShared { step, errno } => {
+                write!(f, "{step}: {errno}: the application may be unable to open /dev/stdout")
+            }
+            Note::AmbientLost { file, caps } => {
+                write!(f, "{file} has file capabilities: the programs that it starts will not inherit {caps}")
+            }
+            Note::NotForwarded { call, to, signal, errno } => {
+                let why = match errno {
+                    Errno::EPERM => "the application has changed its user, and signals do not reach it",
+                    Errno::EAGAIN => "the application's queue of signals is full, and some are lost",
+                    _ => "a signal did not reach the application",
+                };
+                write!(f, "{call}({to}, {signal}): {errno}: {why}; this is not said again")
+            }
+            Note::NosuidMount { folder } => mount(f, folder, "nosuid", "file capabilities do not count"),
+            Note::NoexecMount { folder } => mount(f, folder, "noexec", "nothing can be executed"),
+            Note::DangerousCopy(caps) => write!(
+                f,
+                "whoever may execute the copy can turn {caps} into root in the container or on the node"
+            ),
+        }
+    }
+}
+
+fn mount(f: &mut fmt::Formatter, folder: &str, option: &str, effect: &str) -> fmt::Result {
+    write!(
+        f,
+        "{folder} is on a {option} mount here, where {effect}: mount it without {option} where the copy is to run"
+    )
+}
