@@ -3,9 +3,10 @@
 //! Pure.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+
 use crate::model::caps::{Cap, CapSet};
 use crate::model::ids::{Gid, Uid};
-use crate::plan::groups::Groups;
 
 /// What a switch from root to another user takes.
 pub const SWITCH: CapSet = CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
@@ -29,5 +30,44 @@ impl Change {
             (false, true) => CapSet::of(&[Cap::CAP_SETGID]),
             (false, false) => CapSet::EMPTY,
         }
+    }
+}
+
+/// The decision.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Groups {
+    /// Sorted, each once.
+    pub list: Vec<Gid>,
+    pub dropped: Vec<Dropped>,
+    /// The inherited list may have a group in it that this user namespace does not map.
+    pub uncertain: bool,
+}
+
+/// A group that the application does not get.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dropped {
+    pub gid: Gid,
+    pub why: Why,
+}
+
+/// Why `auto` does not pass an inherited group on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    Root,
+    MaybeUnmapped,
+    GivenToRoot,
+}
+
+impl Why {
+    pub const ALL: [Why; 3] = [Why::Root, Why::GivenToRoot, Why::MaybeUnmapped];
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Why::Root => "as root's",
+            Why::MaybeUnmapped => "as it may stand for a group that this user namespace does not map",
+            Why::GivenToRoot => "as given to root by /etc/group or /etc/passwd",
+        })
     }
 }

@@ -3,58 +3,18 @@
 //! Pure.
 #![forbid(unsafe_code)]
 
-use std::fmt;
-
 use crate::accounts::entries::{Accounts, Standing};
 use crate::accounts::resolve;
-use crate::hints;
 use crate::model::credentials::Credentials;
-use crate::model::error::{Complaint, Exit, Refusal};
-use crate::model::ids::{Gid, Id, OVERFLOW_ID, listed};
+use crate::model::error::Refusal;
+use crate::model::ids::Gid;
+use crate::plan::change::{Dropped, Groups, Why};
+use crate::plan::refusals;
+use crate::settings::Config;
 use crate::settings::groups::Inherited;
-use crate::settings::{Config, names};
 
 /// NGROUPS_MAX, setgroups(2).
 const MOST_GROUPS: usize = 65536;
-
-/// The decision.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Groups {
-    /// Sorted, each once.
-    pub list: Vec<Gid>,
-    pub dropped: Vec<Dropped>,
-    /// The inherited list may have a group in it that this user namespace does not map.
-    pub uncertain: bool,
-}
-
-/// A group that the application does not get.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Dropped {
-    pub gid: Gid,
-    pub why: Why,
-}
-
-/// Why `auto` does not pass an inherited group on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Why {
-    Root,
-    MaybeUnmapped,
-    GivenToRoot,
-}
-
-impl Why {
-    pub const ALL: [Why; 3] = [Why::Root, Why::GivenToRoot, Why::MaybeUnmapped];
-}
-
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Why::Root => "as root's",
-            Why::MaybeUnmapped => "as it may stand for a group that this user namespace does not map",
-            Why::GivenToRoot => "as given to root by /etc/group or /etc/passwd",
-        })
-    }
-}
 
 /// Decides the list for an application whose gid is `gid`. That gid is always part of a list
 /// made here: where it is missing, group permissions that deny can be bypassed
@@ -105,26 +65,18 @@ pub fn decide(
             }
             if !unknown.is_empty() {
                 list.extend(&unknown);
-                return Err(whose(&unknown, list, gid, config, accounts));
+                return Err(refusals::whose(&unknown, list, gid, config, accounts));
             }
         }
         Inherited::Keep if !others().all(|group| start.is_mapped(group)) => {
-            return Err(cannot_keep(others().collect(), config));
+            return Err(refusals::cannot_keep(others().collect(), config));
         }
         Inherited::Keep => list.extend(others()),
         Inherited::Drop => {}
     }
     list.sort_unstable();
     if list.len() > MOST_GROUPS {
-        let cause = format!(
-            "{} makes {} groups, more than the {MOST_GROUPS} that the kernel takes",
-            names::GROUPS,
-            list.len()
-        );
-        return Err(Refusal::new(Exit::Setting, cause).hint(format!(
-            "list the groups that the application needs, as in: {}",
-            hints::group_list(&list)
-        )));
+        return Err(refusals::too_many_groups(&list, MOST_GROUPS));
     }
     Ok(Groups { list, dropped, uncertain })
 }
@@ -159,34 +111,6 @@ fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -
         Standing::Added => Judgement::Keep,
         Standing::Unknown => Judgement::Unknown,
     }
-}
-
-/// Nobody can say which of these are root's own.
-fn whose(unknown: &[Gid], mut all: Vec<Gid>, gid: Gid, config: &Config, accounts: &Accounts) -> Refusal {
-    all.retain(|group| *group != gid);
-    all.sort_unstable();
-    let why = accounts.doubts.by_file().next().map(|(file, doubt)| format!("{file} {doubt}"));
-    let complaint = Complaint::new(format!(
-        "cannot tell which inherited groups are root's: {}; unknown: {}",
-        why.unwrap_or_default(),
-        listed(unknown)
-    ))
-    .hint(format!(
-        "list the groups that the application needs, of these: {}; or pass none on: {}=none",
-        hints::group_list(&all),
-        names::GROUPS
-    ));
-    Refusal::setting(names::GROUPS, config.groups.to_string().as_bytes(), complaint)
-}
-
-/// `keep` would write a group back that only reads as this one.
-fn cannot_keep(mut others: Vec<Gid>, config: &Config) -> Refusal {
-    others.retain(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
-    let complaint = Complaint::new(format!(
-        "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
-    ))
-    .hint(format!("list the groups that the application needs: {}", hints::group_list(&others)));
-    Refusal::setting(names::GROUPS, config.groups.to_string().as_bytes(), complaint)
 }
 
 /// Where a group of the application's comes from.

@@ -19,11 +19,11 @@ use crate::accounts::entries::Accounts;
 use crate::accounts::environment::Account;
 use crate::model::caps::{Cap, CapSet, ThreadCaps};
 use crate::model::credentials::{Credentials, Securebits};
-use crate::model::error::{Exit, Refusal, shown};
+use crate::model::error::Refusal;
 use crate::model::expected::Expected;
 use crate::model::ids::{Gid, Uid};
-use crate::plan::change::{Change, SWITCH};
-use crate::plan::groups::{Dropped, Why};
+use crate::plan::change::{Change, Dropped, SWITCH, Why};
+
 use crate::plan::identity::change;
 use crate::plan::init::{InitPlan, init_plan};
 use crate::plan::notes::Note;
@@ -33,10 +33,10 @@ use crate::settings::Config;
 /// What a run will do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
-    /// Those that lead to the application, in their order.
+    /// The steps to the application, in their order.
     pub steps: Vec<Step>,
     pub expected: Expected,
-    /// What a parent does that stays as init, if one is to.
+    /// What the parent of init mode does.
     pub init: Option<InitPlan>,
     pub notes: Vec<Note>,
     /// Inherited groups that the application does not get, under `auto`.
@@ -46,20 +46,13 @@ pub struct Plan {
     pub target: Account,
 }
 
-/// A start with changed ids is no container start: whoever started it chose the environment.
+/// No container starts with changed ids: whoever executed a set-id file chose the environment, too.
 pub fn refuse_set_id(start: &Credentials, program: impl FnOnce() -> CString) -> Result<(), Refusal> {
     let (uid, gid) = (start.uid, start.gid);
     if uid.real == uid.effective && gid.real == gid.effective {
         return Ok(());
     }
-    Err(Refusal::new(
-        Exit::Setting,
-        format!("started set-user-ID or set-group-ID (real uid {} gid {}, effective uid {} gid {})", uid.real, gid.real, uid.effective, gid.effective),
-    )
-    .hint(format!(
-        "remove the bits: chmod u-s,g-s {} (a start as root, or file capabilities, do what they were meant to do)",
-        shown(program().to_bytes())
-    )))
+    Err(refusals::set_id(start, &program()))
 }
 
 /// Whether a step or a message depends on the bounding set, which is read only then.
@@ -82,11 +75,13 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
     }
     let change = change(config, start, accounts, &mut notes)?;
     let request = request(config, start, &change, &mut notes)?;
-    // What a decision rests on is read back, too.
-    let bounding = match start.permitted.contains(Cap::CAP_SETPCAP) {
-        true => Some(known_bounding(start)? & request),
-        false if !config.no_new_privs => Some(known_bounding(start)?),
-        false => None,
+    // The bounding set is read back wherever a decision rests on it.
+    let bounding = if start.permitted.contains(Cap::CAP_SETPCAP) {
+        Some(known_bounding(start)? & request)
+    } else if !config.no_new_privs {
+        Some(known_bounding(start)?)
+    } else {
+        None
     };
     if let Some(bounding) = bounding.filter(|_| !config.no_new_privs) {
         refuse_regain(&change, start, request, bounding)?;
@@ -115,8 +110,8 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
     })
 }
 
-/// The capabilities that the application gets: those required, and of the optional ones
-/// those that are to be had.
+/// The capabilities that the application gets: all that are required, and those of the optional
+/// ones that this container has.
 fn request(
     config: &Config,
     start: &Credentials,
@@ -130,12 +125,12 @@ fn request(
     }
     // What ambient holds already survives, unless the uid changes.
     let ambient = if change.switches { CapSet::EMPTY } else { start.ambient };
-    let to_be_had = match (can_raise(start), loses_permitted(start, change)) {
+    let available = match (can_raise(start), loses_permitted(start, change)) {
         (_, true) => CapSet::EMPTY,
         (true, false) => start.permitted,
         (false, false) => ambient,
     };
-    let refused = required - to_be_had;
+    let refused = required - available;
     if !refused.is_empty() {
         return Err(if can_raise(start) {
             refusals::keepcaps_locked(refused, start.securebits)
@@ -143,11 +138,11 @@ fn request(
             refusals::no_ambient(refused, start)
         });
     }
-    let left_out = optional - to_be_had;
+    let left_out = optional - available;
     if !left_out.is_empty() {
         notes.push(Note::OptionalLeftOut(left_out));
     }
-    Ok(required | (optional & to_be_had))
+    Ok(required | (optional & available))
 }
 
 fn can_raise(start: &Credentials) -> bool {
@@ -229,7 +224,7 @@ fn refuse_regain(
 }
 
 fn known_bounding(start: &Credentials) -> Result<CapSet, Refusal> {
-    start.bounding.ok_or_else(|| Refusal::new(Exit::System, "the bounding set is needed but was not read"))
+    start.bounding.ok_or_else(refusals::bounding_not_read)
 }
 
 /// What there is to tell of a plan.

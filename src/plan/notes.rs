@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use crate::model::caps::CapSet;
 use crate::model::expected::Expected;
 use crate::model::ids::{Gid, Uid, listed};
-use crate::plan::groups::Why;
+use crate::plan::change::Why;
 use crate::plan::step::Step;
 use crate::settings::names;
 

@@ -4,11 +4,14 @@
 //! Pure.
 #![forbid(unsafe_code)]
 
+use std::ffi::CStr;
+
+use crate::accounts::entries::Accounts;
 use crate::hints;
 use crate::model::caps::{Cap, CapSet};
 use crate::model::credentials::{Credentials, OwnFile, Securebits};
-use crate::model::error::{Exit, Refusal, shown};
-use crate::model::ids::{Gid, Uid};
+use crate::model::error::{Complaint, Exit, Refusal, shown};
+use crate::model::ids::{Gid, Id, OVERFLOW_ID, Uid, listed};
 use crate::plan::change::Change;
 use crate::settings::{Config, names};
 
@@ -243,4 +246,58 @@ pub fn file_would_regain(more: CapSet, request: CapSet, needed: CapSet, start: &
             }
         }
     }
+}
+
+/// A start whose real and effective ids differ.
+pub fn set_id(start: &Credentials, program: &CStr) -> Refusal {
+    let (uid, gid) = (start.uid, start.gid);
+    let cause = format!(
+        "started set-user-ID or set-group-ID (real uid {} gid {}, effective uid {} gid {})",
+        uid.real, gid.real, uid.effective, gid.effective
+    );
+    Refusal::new(Exit::Setting, cause).hint(format!(
+        "remove the bits: chmod u-s,g-s {} (a start as root, or file capabilities, do what they were meant to do)",
+        shown(program.to_bytes())
+    ))
+}
+
+/// A fault of this program's own.
+pub fn bounding_not_read() -> Refusal {
+    Refusal::new(Exit::System, "the bounding set is needed but was not read")
+}
+
+/// The settings make more groups than the kernel takes.
+pub fn too_many_groups(list: &[Gid], most: usize) -> Refusal {
+    let cause =
+        format!("{} makes {} groups, more than the {most} that the kernel takes", names::GROUPS, list.len());
+    Refusal::new(Exit::Setting, cause)
+        .hint(format!("list the groups that the application needs, as in: {}", hints::group_list(list)))
+}
+
+/// Nobody can say which of these are root's own.
+pub fn whose(unknown: &[Gid], mut all: Vec<Gid>, gid: Gid, config: &Config, accounts: &Accounts) -> Refusal {
+    all.retain(|group| *group != gid);
+    all.sort_unstable();
+    let why = accounts.doubts.by_file().next().map(|(file, doubt)| format!("{file} {doubt}"));
+    let complaint = Complaint::new(format!(
+        "cannot tell which inherited groups are root's: {}; unknown: {}",
+        why.unwrap_or_default(),
+        listed(unknown)
+    ))
+    .hint(format!(
+        "list the groups that the application needs, of these: {}; or pass none on: {}=none",
+        hints::group_list(&all),
+        names::GROUPS
+    ));
+    Refusal::setting(names::GROUPS, config.groups.to_string().as_bytes(), complaint)
+}
+
+/// `keep` would write a group back that only reads as this one.
+pub fn cannot_keep(mut others: Vec<Gid>, config: &Config) -> Refusal {
+    others.retain(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
+    let complaint = Complaint::new(format!(
+        "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
+    ))
+    .hint(format!("list the groups that the application needs: {}", hints::group_list(&others)));
+    Refusal::setting(names::GROUPS, config.groups.to_string().as_bytes(), complaint)
 }

@@ -85,7 +85,7 @@ fn set_id_bits_go_or_do_not_count() {
         let container = Container::user(1000, 1000).env("CAPSHIM_CAPS", "none");
         Start::new(container.mode("/capshim", 0o6755), &STATE)
     };
-    performs("plan::refuse_set_id", shim, &[Typed(&exactly(1000, 1000, "none", "none"))]);
+    performs("plan/refusals::set_id", shim, &[Typed(&exactly(1000, 1000, "none", "none"))]);
 }
 
 #[test]
