@@ -12,7 +12,9 @@ use crate::harness::starts;
 const ACTIVATE: &str = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 </dev/null";
 
 /// What a client hears who has come before the container, and what that printed.
-fn activated(mut start: Container, command: &[&str]) -> [String; 2] {
+fn activated(start: Container, command: &[&str]) -> [String; 2] {
+    // crun leaves this one to Podman.
+    let mut start = start.env("LISTEN_FDS", "1");
     let words = ["sh", "-c", ACTIVATE, "activate"].map(str::to_owned);
     start.runtime.splice(0..0, words);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
