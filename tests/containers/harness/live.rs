@@ -100,7 +100,7 @@ impl Live {
     pub fn exec_on_terminal(&self, command: &[&str]) -> String {
         let mut exec = self.container.runc_with("exec", &["--tty"]);
         exec.args(command);
-        on_terminal(exec).1.replace('\r', "")
+        on_terminal(exec).1
     }
 
     /// Sends a signal to the container's first process.

@@ -97,6 +97,27 @@ fn a_session_of_exec_is_roots_unless_it_passes_through_the_shim() {
 }
 
 #[test]
+fn a_terminal_that_the_engine_made_for_the_command_can_be_opened_again() {
+    needs_engines!();
+    const REOPEN: [&str; 3] = ["sh", "-c", "echo out >/dev/stdout"];
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        let on_terminal =
+            |options: &[&str]| engine.on_terminal(&[&GRANT[..], &["-t"], options, &[APP], &REOPEN].concat());
+        assert_eq!(on_terminal(&[]), (0, "out\n".to_owned()), "{kind:?}");
+        // Behind the engine's init the terminal's session is that one's.
+        let (_, denied) = on_terminal(&["--init", "--cap-add=KILL"]);
+        assert!(denied.contains("/dev/stdout: Permission denied"), "{kind:?}: {denied}");
+        let name = format!("terminal-{kind:?}");
+        engine
+            .succeed(&[&["run", "--detach", "--name", &name], &GRANT[2..], &[APP, "sleep", "3600"]].concat());
+        let session = [&["exec", "-t", &name, "/capshim"], &REOPEN[..]].concat();
+        assert_eq!(engine.on_terminal(&session), (0, "out\n".to_owned()), "{kind:?}");
+        engine.succeed(&["rm", "--force", &name]);
+    }
+}
+
+#[test]
 fn quotes_from_an_env_file_are_refused_and_named() {
     needs_engines!();
     let file = Machine::get().path("quoted.env");

@@ -102,7 +102,8 @@ impl Drop for Container {
     }
 }
 
-/// Runs a command on a terminal. Returns its exit code and what was written there.
+/// Runs a command on a terminal. Returns its exit code and what was written there, without the
+/// carriage returns of each terminal on the way.
 pub fn on_terminal(mut command: Command) -> (i32, String) {
     let pty = nix::pty::openpty(None, None).expect("a pseudo-terminal");
     let slave = || Stdio::from(pty.slave.try_clone().expect("dup"));
@@ -114,7 +115,7 @@ pub fn on_terminal(mut command: Command) -> (i32, String) {
     // A terminal whose other side is closed reads as EIO.
     let _ = std::io::Read::read_to_end(&mut master, &mut written);
     let code = child.wait().expect("the command's end").code().unwrap_or(-1);
-    (code, String::from_utf8(written).expect("text from the terminal").replace("\r\n", "\n"))
+    (code, String::from_utf8(written).expect("text from the terminal").replace('\r', ""))
 }
 
 /// What the runtime itself says where it cannot execute a program.
