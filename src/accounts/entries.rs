@@ -5,8 +5,8 @@
 //! lookups are not used: they load code and talk to daemons of the image as root (NSS, nscd).
 #![forbid(unsafe_code)]
 
-use std::io::BufRead;
-use std::{fmt, io};
+use std::fmt;
+use std::io::{self, Read};
 
 use crate::accounts::lines::{
     User, each_line, has_nul, lenient_group, members_of, parse_group, parse_user, root_to_a_runtime,
@@ -84,16 +84,17 @@ pub enum Standing {
 impl Accounts {
     /// Reads /etc/passwd: the starting user's entry and the target's. As in libc, the first
     /// line that matches counts.
-    pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl BufRead) -> io::Result<Accounts> {
+    pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl Read) -> io::Result<Accounts> {
         let mut accounts = Accounts { roots: vec![b"root".to_vec()], ..Accounts::default() };
-        let wanted = spec.map(|spec| &spec.user).unwrap_or(&Ref::Id(uid)).clone();
+        let own = Ref::Id(uid);
+        let wanted = spec.map_or(&own, |spec| &spec.user);
         each_line(passwd, |line| {
             if let Some((name, gid)) = root_to_a_runtime(line) {
                 accounts.roots.push(name.to_vec());
                 accounts.of_root.extend(gid);
             }
             let Some(user) = parse_user(line) else { return };
-            let is_target = match &wanted {
+            let is_target = match wanted {
                 Ref::Id(id) => user.uid == *id,
                 Ref::Name(name) => user.name == name.as_bytes(),
             };
@@ -120,7 +121,7 @@ impl Accounts {
     }
 
     /// Reads /etc/group: the groups that the settings name, and who is a member of which.
-    pub fn read_groups(&mut self, config: &Config, group: impl BufRead) -> io::Result<()> {
+    pub fn read_groups(&mut self, config: &Config, group: impl Read) -> io::Result<()> {
         let Accounts { named, of_target, roots, of_root, with_members, .. } = self;
         let target = self.target.as_ref().map(|user| user.name.as_slice());
         named.extend(names(config).map(|name| (name.to_owned(), None)));

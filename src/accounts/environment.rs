@@ -59,7 +59,7 @@ pub fn for_application<'a>(
         numbers.as_ref().filter(|[from, _]| from.as_bytes() == value).map(|[_, to]| to.as_bytes())
     };
     let listens = numbers.is_some() && value(environment, b"LISTEN_PID").and_then(renumbered).is_some();
-    let home = || variable(b"HOME=", target.home.as_deref().unwrap_or(b"/"));
+    let home = || variable(b"HOME", target.home.as_deref().unwrap_or(b"/"));
     let mut has_home = false;
     let mut result: Vec<Cow<CStr>> = Vec::with_capacity(environment.len() + 1);
     for &entry in environment.iter().filter(|entry| !names::is_setting(entry)) {
@@ -71,14 +71,12 @@ pub fn for_application<'a>(
                 result.push(if start.lives_in(value) { home() } else { kept });
             }
             b"USER" | b"LOGNAME" if start.name.as_deref() == Some(value) => {
-                let prefix = [name, b"="].concat();
-                result.extend(target.name.as_deref().map(|name| variable(&prefix, name)));
+                result.extend(target.name.as_deref().map(|value| variable(name, value)));
             }
             // For one process alone, which compares its own number: sd_listen_fds(3),
             // sd_watchdog_enabled(3).
             b"LISTEN_PID" | b"WATCHDOG_PID" => {
-                let prefix = [name, b"="].concat();
-                result.push(renumbered(value).map_or(kept, |number| variable(&prefix, number)));
+                result.push(renumbered(value).map_or(kept, |number| variable(name, number)));
             }
             // The same process as the inode of its pidfd, which sd_listen_fds(3) can do without.
             b"LISTEN_PIDFDID" if listens => {}
@@ -100,10 +98,10 @@ pub fn value<'a>(environment: &'a [impl AsRef<CStr>], name: &[u8]) -> Option<&'a
         .map(|(_, value)| value)
 }
 
-fn variable<'a>(prefix: &[u8], value: &[u8]) -> Cow<'a, CStr> {
+fn variable<'a>(name: &[u8], value: &[u8]) -> Cow<'a, CStr> {
     // Entries of /etc/passwd have no NUL byte; up to one is all that could be meant.
     let value = value.split(|&byte| byte == 0).next().unwrap_or_default();
-    Cow::Owned(CString::new([prefix, value].concat()).unwrap_or_default())
+    Cow::Owned(CString::new([name, b"=", value].concat()).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 //! Pure. It is strict about what it grants by a line and lenient about what it takes away.
 #![forbid(unsafe_code)]
 
-use std::io;
-use std::io::{BufRead, Read};
+use std::io::{self, Read};
 
 use crate::model::ids::{Gid, Id, Uid, decimal, parse_id};
 
@@ -23,21 +22,38 @@ pub struct User {
     pub home: Vec<u8>,
 }
 
-/// Calls `see` with each line. One buffer, as long as the longest line. The file may have no end,
-/// so that too long a line is `InvalidData`, and too long a file `FileTooLarge`.
-pub fn each_line(text: impl BufRead, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+/// Calls `see` with each line. The file may have no end, so that too long a line is `InvalidData`,
+/// and too long a file `FileTooLarge`.
+///
+/// The buffer is on the stack, so that the second file uses the same pages again.
+pub fn each_line(text: impl Read, mut see: impl FnMut(&[u8])) -> io::Result<()> {
     let mut text = text.take(LONGEST_FILE + 1);
-    let mut line = Vec::new();
+    let mut buffer = [0; 4096];
+    let mut line = Vec::with_capacity(256);
     loop {
-        let read = text.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line)?;
-        match read as u64 {
-            0 => return Ok(()),
-            _ if text.limit() == 0 => return Err(io::ErrorKind::FileTooLarge.into()),
-            length if length > LONGEST_LINE => return Err(io::ErrorKind::InvalidData.into()),
-            _ => see(line.strip_suffix(b"\n").unwrap_or(&line)),
+        let read = match text.read(&mut buffer) {
+            Ok(0) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => result?,
+        };
+        for piece in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
+            line.extend_from_slice(piece);
+            if line.len() as u64 > LONGEST_LINE {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if let Some(whole) = line.strip_suffix(b"\n") {
+                see(whole);
+                line.clear();
+            }
         }
-        line.clear();
+        if text.limit() == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
     }
+    if !line.is_empty() {
+        see(&line);
+    }
+    Ok(())
 }
 
 /// Comments, and the + and - lines of old network directories, are no entries.
@@ -122,6 +138,38 @@ pub fn parse_group(line: &[u8]) -> Option<(&[u8], Gid, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Hands out so many bytes at a time, and each time a signal comes first.
+    struct Slow<'a> {
+        text: &'a [u8],
+        step: usize,
+        interrupted: bool,
+    }
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.interrupted = !self.interrupted;
+            if self.interrupted {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let length = self.step.min(buffer.len());
+            self.text.read(&mut buffer[..length])
+        }
+    }
+
+    #[test]
+    fn lines_are_whole_wherever_a_read_ends() {
+        let long = "x".repeat(10_000);
+        for end in ["", "\n", "\nlast", "\n\n"] {
+            let text = format!("first\n\n{long}\n{}{end}", "y".repeat(4096));
+            for step in [1, 3, 4095, 4096, 100_000] {
+                let mut lines = Vec::new();
+                let slow = Slow { text: text.as_bytes(), step, interrupted: false };
+                each_line(slow, |line| lines.push(String::from_utf8(line.to_vec()).unwrap())).unwrap();
+                assert_eq!(lines, text.lines().collect::<Vec<_>>(), "{end:?} {step}");
+            }
+        }
+    }
 
     #[test]
     fn a_lenient_id_is_any_number_cut_to_32_bits() {

@@ -16,12 +16,12 @@ const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:
 
 /// As execvp(3) searches, but for the empty entries of PATH.
 pub fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
-    let name = shown(command.to_bytes());
+    let name = || shown(command.to_bytes());
     if command.to_bytes().contains(&b'/') {
         return match executable(command) {
             Ok(()) => Ok(command.to_owned()),
             Err(errno @ (Errno::ENOENT | Errno::ENOTDIR)) => {
-                Err(Refusal::new(Exit::NotFound, format!("cannot execute {name}: {errno}")).hint(
+                Err(Refusal::new(Exit::NotFound, format!("cannot execute {}: {errno}", name())).hint(
                     "write the path of a program that is in the image; or its name alone, which PATH finds",
                 ))
             }
@@ -46,7 +46,7 @@ pub fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
     Err(first_denied.unwrap_or_else(|| {
         Refusal::new(
             Exit::NotFound,
-            format!("{name}: not found in PATH={}", shown(path.unwrap_or(DEFAULT_PATH))),
+            format!("{}: not found in PATH={}", name(), shown(path.unwrap_or(DEFAULT_PATH))),
         )
         .hint("check the spelling; or write the command with its whole path")
     }))

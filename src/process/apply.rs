@@ -106,8 +106,11 @@ fn perform(step: &Step) -> Result<(), Errno> {
 /// Lets the application's group open what the descriptors 0 to 2 stand for, with the rights
 /// that each descriptor has. Tries all three and returns the first failure.
 fn share_stdio(gid: Gid) -> Result<(), Errno> {
-    let results: Vec<_> = system::standard_streams().map(|(fd, status)| share(fd, &status, gid)).collect();
-    results.into_iter().collect()
+    let mut result = Ok(());
+    for (fd, status) in system::standard_streams() {
+        result = result.and(share(fd, &status, gid));
+    }
+    result
 }
 
 /// Only root's, and only what has no other users by its name: a named FIFO, a file, a socket or

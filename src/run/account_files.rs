@@ -5,8 +5,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
-use std::io;
-use std::io::{BufRead, BufReader};
+use std::io::{self, Read};
 
 use nix::errno::Errno;
 use nix::sys::stat::fstat;
@@ -58,21 +57,18 @@ fn goes_on_without(refusal: &Refusal) -> Note {
 /// Opens and reads one of the two files. A missing file is an empty one.
 fn read<T>(
     path: &CStr,
-    parse: impl FnOnce(Box<dyn BufRead>) -> io::Result<T>,
+    parse: impl FnOnce(&mut dyn Read) -> io::Result<T>,
 ) -> Result<(T, Option<Doubt>), Refusal> {
-    /// Half as many reads of a long file as with std's buffer.
-    const BUFFER: usize = 16 * 1024;
     let (file, doubt) = open(path);
-    let text: Box<dyn BufRead> = match file {
-        Ok(file) => {
+    let found = match file {
+        Ok(mut file) => {
             refuse_what_is_no_file(path, &file)?;
-            Box::new(BufReader::with_capacity(BUFFER, file))
+            parse(&mut file)
         }
-        Err(Errno::ENOENT) => Box::new(io::empty()),
+        Err(Errno::ENOENT) => parse(&mut io::empty()),
         Err(errno) => return Err(not_opened(path, errno)),
     };
-    let found = parse(text).map_err(|error| not_read(&path.to_string_lossy(), &error))?;
-    Ok((found, doubt))
+    Ok((found.map_err(|error| not_read(&path.to_string_lossy(), &error))?, doubt))
 }
 
 /// Opens a file, and says why it may not be the one that the runtime read in the image.

@@ -143,18 +143,16 @@ pub fn setresgid(gid: u32) -> Result<()> {
 /// getgroups(2). The buffer begins with 4294967295, no valid id.
 pub fn getgroups() -> Result<Vec<u32>> {
     // Enough for most, so that one call will do; NGROUPS_MAX is enough for all.
-    match getgroups_at_most(64) {
-        Err(Errno::EINVAL) => getgroups_at_most(65536),
+    match getgroups_into(&mut [u32::MAX; 64]) {
+        Err(Errno::EINVAL) => getgroups_into(&mut vec![u32::MAX; 65536]),
         result => result,
     }
 }
 
-fn getgroups_at_most(count: usize) -> Result<Vec<u32>> {
-    let mut groups = vec![u32::MAX; count];
-    // SAFETY: at most `count` ids are written.
-    let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, count, groups.as_mut_ptr()) })?;
-    groups.truncate(count as usize);
-    Ok(groups)
+fn getgroups_into(buffer: &mut [u32]) -> Result<Vec<u32>> {
+    // SAFETY: at most `buffer.len()` ids are written.
+    let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, buffer.len(), buffer.as_mut_ptr()) })?;
+    Ok(buffer[..count as usize].to_vec())
 }
 
 /// setgroups(2).

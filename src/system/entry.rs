@@ -1,7 +1,7 @@
 //! The way into the program: C's `main`, its arguments, and what the kernel left on the stack.
 
 use std::ffi::{CStr, c_char};
-use std::ptr;
+use std::{ptr, slice};
 
 /// Makes `$run` the program's C `main`, so that std's start-up does not run: it would set
 /// SIGPIPE to ignored, which the application would inherit.
@@ -85,7 +85,9 @@ impl Environment {
         // two overlap. Nobody reads them any more: all that `entries` lent ended with `self`, of
         // which there is one. libc keeps only `environ`, which leads to empty strings now.
         unsafe {
-            pointers_in(environ).for_each(|entry| ptr::write_bytes(entry.cast_mut(), 0, libc::strlen(entry)))
+            pointers_in(environ)
+                .iter()
+                .for_each(|entry| ptr::write_bytes(entry.cast_mut(), 0, libc::strlen(*entry)))
         }
     }
 }
@@ -95,23 +97,20 @@ impl Environment {
 /// are used.
 pub(super) unsafe fn strings(array: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
     // SAFETY: the caller's promise.
-    unsafe { pointers_in(array).map(|string| CStr::from_ptr(string)) }
+    unsafe { pointers_in(array).iter().map(|string| CStr::from_ptr(*string)) }
 }
 
 /// # Safety
-/// `array` must be null or a null-terminated array.
-unsafe fn pointers_in(mut array: *const *const c_char) -> impl Iterator<Item = *const c_char> {
-    std::iter::from_fn(move || {
-        // SAFETY: each step stays within the array, whose end is the first null pointer.
-        unsafe {
-            if array.is_null() || (*array).is_null() {
-                return None;
-            }
-            let pointer = *array;
-            array = array.add(1);
-            Some(pointer)
-        }
-    })
+/// `array` must be null or a null-terminated array that is not changed while it is used.
+unsafe fn pointers_in<'a>(array: *const *const c_char) -> &'a [*const c_char] {
+    if array.is_null() {
+        return &[];
+    }
+    // SAFETY: each step stays within the array, whose end is the first null pointer.
+    unsafe {
+        let length = (0..).take_while(|&at| !(*array.add(at)).is_null()).count();
+        slice::from_raw_parts(array, length)
+    }
 }
 
 /// The path that execve(2) was given for this program (AT_EXECFN, getauxval(3)); empty if

@@ -46,12 +46,9 @@ const SECURITY_CAPABILITY: &CStr = c"security.capability";
 
 fn attribute(get: impl FnOnce(&CStr, *mut u8, usize) -> c_long) -> Result<Option<Vec<u8>>> {
     // No revision of the attribute is longer than 24 bytes; a longer one is ERANGE.
-    let mut value = vec![0u8; 64];
+    let mut value = [0; 64];
     match checked(get(SECURITY_CAPABILITY, value.as_mut_ptr(), value.len())) {
-        Ok(length) => {
-            value.truncate(length as usize);
-            Ok(Some(value))
-        }
+        Ok(length) => Ok(Some(value[..length as usize].to_vec())),
         Err(Errno::ENODATA | Errno::ENOTSUP | Errno::EOVERFLOW) => Ok(None),
         Err(errno) => Err(errno),
     }
