@@ -7,8 +7,8 @@
 use std::ffi::{CStr, c_int};
 use std::fmt::Display;
 
+use anyhow::{Context, Result};
 use capshim::install;
-use capshim::model::error::{Exit, Refusal};
 use capshim::plan::notes::Note;
 use capshim::process::{failures, observe};
 use capshim::run::{Prepared, Reached, Ready, prepare, ready};
@@ -43,9 +43,10 @@ fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
             print(&installed.to_string()).map(|()| 0)
         }),
         Ok(Action::Run { command, argv }) => start(command, argv, environment, blocked),
-        Err(refusal) => Err(refusal),
+        Err(refusal) => Err(refusal.into()),
     };
-    result.unwrap_or_else(|refusal| {
+    result.unwrap_or_else(|error| {
+        let refusal = failures::refusal(error);
         let _ = blocked.undo();
         // Whether signals are as before matters to nobody any more.
         let _ = say(&refusal);
@@ -55,12 +56,7 @@ fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
 
 /// Becomes the application, and then returns only with the reason why not. In init mode a
 /// child does, and its parent returns the application's exit code.
-fn start(
-    command: &CStr,
-    argv: &[&CStr],
-    environment: Environment,
-    blocked: Blocked,
-) -> Result<c_int, Refusal> {
+fn start(command: &CStr, argv: &[&CStr], environment: Environment, blocked: Blocked) -> Result<c_int> {
     let config = Config::parse(environment.entries());
     let Prepared { config, start, plan, .. } = prepare(observe::read()?, config)?;
     let Ready { verified, found, environment, notes, gate } =
@@ -84,7 +80,7 @@ fn start(
     let notes = plan.notes.iter().chain(&notes).chain(&effect);
     say(notes.filter_map(|note| line(note, config.log)).collect::<String>())?;
     gate.pass()?;
-    Err(command::exec(verified, found, argv, &environment))
+    Err(command::exec(verified, found, argv, &environment).into())
 }
 
 /// The line of a note, if it is wanted.
@@ -94,11 +90,10 @@ fn line(note: &Note, log: Log) -> Option<String> {
 }
 
 /// In one write where the kernel takes it so, and lines of other processes do not come between.
-fn say(message: impl Display) -> Result<(), Refusal> {
-    system::say(message.to_string().as_bytes()).map_err(failures::failed("rt_sigprocmask(SIG_SETMASK)"))
+fn say(message: impl Display) -> Result<()> {
+    system::say(message.to_string().as_bytes()).context("rt_sigprocmask(SIG_SETMASK)")
 }
 
-fn print(text: &str) -> Result<(), Refusal> {
-    system::print(text.as_bytes())
-        .map_err(|errno| Refusal::new(Exit::System, format!("write(standard output): {errno}")))
+fn print(text: &str) -> Result<()> {
+    system::print(text.as_bytes()).context("write(standard output)")
 }

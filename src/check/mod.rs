@@ -11,6 +11,7 @@ mod trial;
 
 use std::ffi::{CStr, c_int};
 
+use anyhow::{Error, Result};
 use nix::errno::Errno;
 
 use crate::accounts::environment;
@@ -19,7 +20,7 @@ use crate::check::table::Layout;
 use crate::check::trial::Answer;
 use crate::command::{self, Found, explain};
 use crate::model::credentials::Credentials;
-use crate::model::error::Refusal;
+use crate::model::error::{Exit, Refusal};
 use crate::plan::Plan;
 use crate::plan::step::Step;
 use crate::process::apply::Verified;
@@ -35,8 +36,8 @@ pub fn check(
     argv: &[&CStr],
     environment: &[&CStr],
     blocked: Blocked,
-    print: impl Fn(&str) -> Result<(), Refusal>,
-) -> Result<c_int, Refusal> {
+    print: impl Fn(&str) -> Result<()>,
+) -> Result<c_int> {
     let wants_colour = environment::value(environment, b"NO_COLOR").is_none_or(<[u8]>::is_empty);
     let mut to = Layout::new(wants_colour && system::writes_to_terminal());
     let mut start = observe::read()?;
@@ -59,7 +60,8 @@ pub fn check(
     }
     let mut prepared = match prepare(start, config) {
         Ok(prepared) => prepared,
-        Err(refusal) => {
+        Err(error) => {
+            let refusal = failures::refusal(error);
             report::refused(&mut to, &refusal);
             return print(&to.take()).map(|()| refusal.exit as c_int);
         }
@@ -87,7 +89,7 @@ struct Attempt<'a, P> {
 /// The exit status of a child that could not do the attempt, since that takes another process.
 const NO_ROOM: c_int = 255;
 
-impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
+impl<P: Fn(&str) -> Result<()>> Attempt<'_, P> {
     /// In a child, so that there is a report where a filter kills. Where there can be none, in this
     /// process: there are then as many processes as in a run.
     fn verdict(&self, to: &mut Layout) -> c_int {
@@ -102,7 +104,7 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         match system::wait_for(child) {
             Ok(Ended::Exited(NO_ROOM)) => self.perform(to, None, true),
             Ok(ended) => self.ended(to, ended),
-            Err(errno) => self.refused(to, &failures::failed("waitid")(errno)),
+            Err(errno) => self.refused(to, &failures::call_failed("waitid", errno)),
         }
     }
 
@@ -112,14 +114,16 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         };
         match ready(self.plan, self.start.clone(), self.blocked, self.environment, find) {
             Ok(Reached::Application(ready)) => {
-                self.application(to, ready, answer).unwrap_or_else(|refusal| self.refused(to, &refusal))
+                self.application(to, ready, answer).unwrap_or_else(|error| self.failed(to, error))
             }
             Ok(Reached::Parent(parent)) => match parent.rehearse() {
                 Ok(ended) => self.ended(to, ended),
-                Err(refusal) => self.refused(to, &refusal),
+                Err(error) => self.failed(to, error),
             },
-            Err(refusal) if !alone && refusal == failures::fork_failed(Errno::EAGAIN) => NO_ROOM,
-            Err(refusal) => self.refused(to, &refusal),
+            Err(error) => match failures::refusal(error) {
+                refusal if !alone && refusal == failures::fork_failed(Errno::EAGAIN) => NO_ROOM,
+                refusal => self.refused(to, &refusal),
+            },
         }
     }
 
@@ -129,12 +133,12 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         to: &mut Layout,
         ready: Ready<Option<Found>>,
         answer: Option<Answer>,
-    ) -> Result<c_int, Refusal> {
+    ) -> Result<c_int> {
         let Ready { found, gate, .. } = ready;
         gate.pass()?;
         if let (Some(found), Some(command)) = (&found, self.argv.first()) {
             match answer {
-                Some(Answer::Failed(errno)) => return Err(explain::explain(&found.path, errno)),
+                Some(Answer::Failed(errno)) => return Err(explain::explain(&found.path, errno).into()),
                 Some(Answer::Killed(signal)) => return Ok(self.ended(to, Ended::Signaled(signal))),
                 Some(Answer::Executed) => report::command(to, command.to_bytes(), found),
                 None => {
@@ -148,9 +152,18 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
         (self.print)(&to.take()).map(|()| 0)
     }
 
+    fn failed(&self, to: &mut Layout, error: Error) -> c_int {
+        self.refused(to, &failures::refusal(error))
+    }
+
     fn refused(&self, to: &mut Layout, refusal: &Refusal) -> c_int {
         report::refused(to, refusal);
-        (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| refusal.exit as c_int)
+        self.printed(to, refusal.exit as c_int)
+    }
+
+    /// The report as far as it is written, and then this exit code.
+    fn printed(&self, to: &mut Layout, code: c_int) -> c_int {
+        (self.print)(&to.take()).map_or(Exit::System as c_int, |()| code)
     }
 
     /// One that exited has made its report.
@@ -159,7 +172,7 @@ impl<P: Fn(&str) -> Result<(), Refusal>> Attempt<'_, P> {
             Ended::Exited(status) => status,
             Ended::Signaled(signal) => {
                 report::killed(to, signal);
-                (self.print)(&to.take()).map_or_else(|failed| failed.exit as c_int, |()| 128 + signal)
+                self.printed(to, 128 + signal)
             }
         }
     }

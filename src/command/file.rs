@@ -6,6 +6,7 @@
 
 use std::ffi::{CStr, CString};
 
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::stat::stat;
 use nix::sys::statvfs::FsFlags;
@@ -19,7 +20,6 @@ use crate::model::ids::{Gid, Id, Uid};
 use crate::plan::notes::Note;
 use crate::process::apply::Verified;
 use crate::process::chain::{self, Link};
-use crate::process::failures;
 use crate::process::observe;
 use crate::system;
 
@@ -46,7 +46,7 @@ impl Effect {
 
 /// Refuses a command whose file would leave the application with other credentials than it
 /// has now, with the remedy.
-pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect, Refusal> {
+pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect> {
     let (_, Link { path: holder, start }) = chain::chain(path);
     let now = verified.credentials();
     let mut before = outcome::before_exec(now, verified.start().securebits);
@@ -79,19 +79,20 @@ fn refuse_unknown(file: &CStr, errno: Errno, before: &Before) -> Result<(), Refu
 }
 
 /// What a file would bring into exec. A file that is not there is left to execve(2) to name.
-fn executable_facts(path: &CStr) -> Result<Executable, Refusal> {
+fn executable_facts(path: &CStr) -> Result<Executable> {
     let Ok(status) = stat(path) else { return Ok(Executable::default()) };
     let name = || shown(path.to_bytes());
-    let failed = |call: &str, errno: Errno| failures::call_failed(format!("{call}({})", name()), errno);
     let set_uid = status.st_mode & libc::S_ISUID != 0;
     // Without the group's execute bit, set-group-ID meant mandatory locking.
     let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);
     let xattr = match system::security_capability(path) {
-        Err(Errno::EINVAL) => return Err(outcome::malformed_attribute(&name())),
-        result => result.map_err(|errno| failed("getxattr", errno))?,
+        Err(Errno::EINVAL) => return Err(outcome::malformed_attribute(&name()).into()),
+        result => result.with_context(|| format!("getxattr({})", name()))?,
     };
     if (!set_uid && !set_gid && xattr.is_none())
-        || system::mount_flags(path).map_err(|errno| failed("statfs", errno))?.contains(FsFlags::ST_NOSUID)
+        || system::mount_flags(path)
+            .with_context(|| format!("statfs({})", name()))?
+            .contains(FsFlags::ST_NOSUID)
     {
         return Ok(Executable::default());
     }

@@ -13,6 +13,8 @@ pub mod search;
 
 use std::ffi::{CStr, CString};
 
+use anyhow::Result;
+
 use crate::command::explain::explain;
 use crate::command::file::Effect;
 use crate::command::search::search;
@@ -29,7 +31,7 @@ pub struct Found {
 }
 
 /// Finds the command by PATH, and refuses it if its file would change the capabilities.
-pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<Found, Refusal> {
+pub fn find(command: &CStr, path: Option<&[u8]>, verified: &Verified) -> Result<Found> {
     let path = search(command, path)?;
     let effect = file::judge(&path, verified)?;
     Ok(Found { path, effect })

@@ -12,6 +12,7 @@ pub mod supervise;
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::unistd;
 use nix::unistd::chdir;
@@ -19,13 +20,13 @@ use nix::unistd::chdir;
 use crate::accounts::environment::Renumbering;
 use crate::init::supervise::Child;
 use crate::model::credentials::Credentials;
-use crate::model::error::{Exit, Refusal};
+use crate::model::error::{Exit, Refusal, errno_of};
 use crate::plan::Plan;
 use crate::plan::init::{self, InitPlan};
 use crate::plan::notes::Note;
 use crate::plan::step::Step;
 use crate::process::apply::{self, Verified};
-use crate::process::failures::{self, failed};
+use crate::process::failures;
 use crate::system;
 use crate::system::{Blocked, Ended};
 
@@ -45,7 +46,7 @@ const READY: u8 = b'R';
 const GO: u8 = b'G';
 
 /// Performs the plan: in this process, or in init mode in a child of it.
-pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result<Side<'a>, Refusal> {
+pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result<Side<'a>> {
     let Some(init) = &plan.init else {
         let (verified, notes) = apply::apply(plan, start)?;
         return Ok(Side::Application(verified, notes, Gate(None)));
@@ -75,22 +76,22 @@ struct Means {
 }
 
 /// All that comes before the fork.
-fn prepare(steps: &[Step], blocked: Blocked) -> Result<(Vec<Note>, Means), Refusal> {
-    blocked.is_done().map_err(failed("rt_sigprocmask(SIG_BLOCK)"))?;
+fn prepare(steps: &[Step], blocked: Blocked) -> Result<(Vec<Note>, Means)> {
+    blocked.is_done().context("rt_sigprocmask(SIG_BLOCK)")?;
     let notes = apply::perform_all(steps)?;
     let (ready, go) = (pipe()?, pipe()?);
-    let ignores_sigchld = system::set_sigchld_ignored(false).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+    let ignores_sigchld = system::set_sigchld_ignored(false).context("rt_sigaction(SIGCHLD)")?;
     Ok((notes, Means { ready, go, ignores_sigchld }))
 }
 
 /// Both ends beyond the standard streams, which may have been closed: what is written to
 /// standard error must not end up in here.
-fn pipe() -> Result<(OwnedFd, OwnedFd), Refusal> {
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     // dup(2) with a lower bound of 3.
     let moved = |end: OwnedFd| if end.as_raw_fd() > 2 { Ok(end) } else { end.try_clone() };
-    let (reader, writer) = system::pipe().map_err(failed("pipe2"))?;
+    let (reader, writer) = system::pipe().context("pipe2")?;
     let ends = moved(reader).and_then(|reader| Ok((reader, moved(writer)?)));
-    ends.map_err(|error| failed("fcntl(F_DUPFD_CLOEXEC)")(Errno::from_raw(error.raw_os_error().unwrap_or(0))))
+    ends.map_err(|error| errno_of(&error)).context("fcntl(F_DUPFD_CLOEXEC)")
 }
 
 /// What lies between the child and exec; nothing, without a parent.
@@ -114,21 +115,22 @@ impl Gate {
     }
 
     /// Waits until the parent opens it, and undoes what was done to signals.
-    pub fn pass(self) -> Result<(), Refusal> {
+    pub fn pass(self) -> Result<()> {
         let Some(Waiting { ready, go, blocked, ignores_sigchld, .. }) = self.0 else { return Ok(()) };
-        write_byte(&ready, READY).map_err(failed("write(pipe)"))?;
+        write_byte(&ready, READY).context("write(pipe)")?;
         close(ready)?;
         if (read_byte(&go)?, read_byte(&go)?) != (Some(GO), None) {
             return Err(Refusal::new(
                 Exit::System,
                 "read(pipe): end of file: the parent process did not let the command start",
-            ));
+            )
+            .into());
         }
         close(go)?;
         if ignores_sigchld {
-            system::set_sigchld_ignored(true).map_err(failed("rt_sigaction(SIGCHLD)"))?;
+            system::set_sigchld_ignored(true).context("rt_sigaction(SIGCHLD)")?;
         }
-        blocked.undo().map_err(failed("rt_sigprocmask(SIG_SETMASK)"))
+        blocked.undo().context("rt_sigprocmask(SIG_SETMASK)")
     }
 }
 
@@ -147,45 +149,45 @@ pub struct Parent<'a> {
 impl Parent<'_> {
     /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
     /// code: the child's own.
-    pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+    pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int> {
         let ended = self.let_go(Child::stand_alone, |child| child.serve(warn).map(Ended::Exited))?;
         Ok(signals::exit_code(ended))
     }
 
     /// The same for a check, whose child only says what it finds: without a change that anybody
     /// else could notice.
-    pub fn rehearse(self) -> Result<Ended, Refusal> {
-        self.let_go(Child::stay_together, |child| child.wait().map_err(failed("waitid")))
+    pub fn rehearse(self) -> Result<Ended> {
+        self.let_go(Child::stay_together, |child| child.wait().context("waitid"))
     }
 
     fn let_go(
         self,
-        set_apart: impl FnOnce(&Child) -> Result<(), Refusal>,
-        serve: impl FnOnce(&mut Child) -> Result<Ended, Refusal>,
-    ) -> Result<Ended, Refusal> {
+        set_apart: impl FnOnce(&Child) -> Result<()>,
+        serve: impl FnOnce(&mut Child) -> Result<Ended>,
+    ) -> Result<Ended> {
         let Parent { init, mut child, ready, go, childs } = self;
         let result = match childs.into_iter().try_for_each(close).and_then(|()| read_byte(&ready)) {
             // The child has ended, and has said why. One that has not sees the end of the file.
             Ok(None) => {
                 drop(go);
-                return child.wait().map_err(failed("waitid"));
+                return child.wait().context("waitid");
             }
             Ok(Some(READY)) => close(ready)
                 .and_then(|()| hold_nothing(init))
                 .and_then(|()| child.can_be_served())
                 .and_then(|()| set_apart(&child))
                 .and_then(|()| say_go(&go)),
-            Ok(Some(_)) => Err(failures::call_lied("read(pipe) reported success but gave nothing")),
-            Err(refusal) => Err(refusal),
+            Ok(Some(_)) => Err(failures::call_lied("read(pipe) reported success but gave nothing").into()),
+            Err(error) => Err(error),
         };
         let result = match result {
             Ok(()) => close(go).and_then(|()| serve(&mut child)),
             // `go` is closed after the child's end: at the end of the file it would speak, too.
-            Err(refusal) => Err(refusal),
+            Err(error) => Err(error),
         };
-        result.map_err(|refusal| {
+        result.map_err(|error| {
             child.give_up();
-            of_parent(refusal)
+            of_parent(failures::refusal(error)).into()
         })
     }
 }
@@ -194,45 +196,45 @@ fn of_parent(refusal: Refusal) -> Refusal {
     Refusal { cause: format!("in the parent process: {}", refusal.cause), ..refusal }
 }
 
-fn hold_nothing(init: &InitPlan) -> Result<(), Refusal> {
+fn hold_nothing(init: &InitPlan) -> Result<()> {
     apply::perform_all(&init.parent)?;
     apply::read_back(&init.holds)?;
     apply::perform_all(&init.then).map(drop)
 }
 
 /// With nothing left open but the standard streams and this.
-fn say_go(go: &OwnedFd) -> Result<(), Refusal> {
+fn say_go(go: &OwnedFd) -> Result<()> {
     // So that no mount is in use for its sake. A root that may not be searched is no harm.
     let _ = chdir(c"/");
     system::close_all_but(go.as_fd());
     match write_byte(go, GO) {
         // Somebody has killed the child.
         Ok(()) | Err(Errno::EPIPE) => Ok(()),
-        Err(errno) => Err(failed("write(pipe)")(errno)),
+        Err(errno) => Err(errno).context("write(pipe)"),
     }
 }
 
 /// Certainly: each process waits for the end of the file that the other one writes, and would
 /// wait for ever if it were open in a place where it should not be.
-fn close(go: OwnedFd) -> Result<(), Refusal> {
+fn close(go: OwnedFd) -> Result<()> {
     let number = go.as_raw_fd();
-    unistd::close(go).map_err(failed("close(pipe)"))?;
+    unistd::close(go).context("close(pipe)")?;
     if system::is_open(number) {
-        Err(failures::call_lied("close(pipe) reported success but did not close it"))
+        Err(failures::call_lied("close(pipe) reported success but did not close it").into())
     } else {
         Ok(())
     }
 }
 
 /// A lie is told from a byte by what the buffer holds before.
-fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>, Refusal> {
+fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>> {
     let mut byte = [0];
     loop {
         match unistd::read(pipe, &mut byte) {
             Ok(0) => return Ok(None),
             Ok(_) => return Ok(Some(byte[0])),
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(failed("read(pipe)")(errno)),
+            Err(errno) => return Err(errno).context("read(pipe)"),
         }
     }
 }

@@ -7,14 +7,13 @@
 use std::ffi::c_int;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp, getsid, setpgid, tcgetpgrp, tcsetpgrp};
 
 use crate::init::signals::{self, Foreground, OnStop};
-use crate::model::error::Refusal;
 use crate::plan::init::Forward;
 use crate::plan::notes::Note;
-use crate::process::failures::failed;
 use crate::system;
 use crate::system::{Changed, Ended, Signal};
 
@@ -37,19 +36,19 @@ impl Child {
     }
 
     /// Gives it a process group of its own, and the terminal's foreground if that is ours.
-    pub fn stand_alone(&self) -> Result<(), Refusal> {
+    pub fn stand_alone(&self) -> Result<()> {
         set_group(self.pid, self.pid)
     }
 
     /// The same calls, by which nothing changes (`check`).
-    pub fn stay_together(&self) -> Result<(), Refusal> {
+    pub fn stay_together(&self) -> Result<()> {
         set_group(self.pid, getpgrp())
     }
 
     /// Fails where the calls do that its life will rest on. Nothing is taken notice of by them.
-    pub fn can_be_served(&self) -> Result<(), Refusal> {
-        system::may_wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
-        system::may_wait_for(self.pid.as_raw()).map_err(failed("waitid"))
+    pub fn can_be_served(&self) -> Result<()> {
+        system::may_wait_for_signal().context("rt_sigtimedwait")?;
+        system::may_wait_for(self.pid.as_raw()).context("waitid")
     }
 
     /// Ends it, since it cannot be served: before it was let go it then says nothing.
@@ -62,9 +61,9 @@ impl Child {
     }
 
     /// Forwards and reaps until its end.
-    pub fn serve(&mut self, warn: impl Fn(Note)) -> Result<c_int, Refusal> {
+    pub fn serve(&mut self, warn: impl Fn(Note)) -> Result<c_int> {
         loop {
-            let signal = system::wait_for_signal().map_err(failed("rt_sigtimedwait"))?;
+            let signal = system::wait_for_signal().context("rt_sigtimedwait")?;
             match signal.number() {
                 libc::SIGCHLD => {
                     if let Some(code) = self.reap()? {
@@ -79,8 +78,8 @@ impl Child {
 
     /// Takes notice of all children that have ended or stopped: signals of the same kind
     /// coalesce. The exit code if it was the child, after which nobody else matters.
-    fn reap(&mut self) -> Result<Option<c_int>, Refusal> {
-        while let Some((process, changed)) = system::next_change().map_err(failed("waitid"))? {
+    fn reap(&mut self) -> Result<Option<c_int>> {
+        while let Some((process, changed)) = system::next_change().context("waitid")? {
             match changed {
                 // Orphans that came to this process.
                 _ if process != self.pid.as_raw() => {}
@@ -178,11 +177,11 @@ impl Child {
 
 /// Puts a process into a group, and gives that the foreground of standard input, where it is a
 /// terminal whose foreground this process's group has.
-fn set_group(process: Pid, group: Pid) -> Result<(), Refusal> {
-    setpgid(process, group).map_err(failed("setpgid"))?;
+fn set_group(process: Pid, group: Pid) -> Result<()> {
+    setpgid(process, group).context("setpgid")?;
     let is_ours = |stdin: &BorrowedFd| is_named(getpgrp()) && tcgetpgrp(stdin) == Ok(getpgrp());
     match stdin().filter(is_ours) {
-        Some(stdin) => tcsetpgrp(stdin, group).map_err(failed("ioctl(TIOCSPGRP)")),
+        Some(stdin) => tcsetpgrp(stdin, group).context("ioctl(TIOCSPGRP)"),
         None => Ok(()),
     }
 }

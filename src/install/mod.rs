@@ -49,7 +49,7 @@ impl fmt::Display for Installed {
 
 /// Copies this program to `path`, or into the directory that `path` is. The copy has these file
 /// capabilities, permitted, or none.
-pub fn install(path: &CStr, file_caps: CapSet) -> Result<Installed, Refusal> {
+pub fn install(path: &CStr, file_caps: CapSet) -> anyhow::Result<Installed> {
     let start = observe::read()?;
     plan::refuse_set_id(&start, own_file::path)?;
     refuse_effective_file(&start)?;

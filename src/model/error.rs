@@ -27,7 +27,7 @@ pub enum Exit {
 }
 
 /// Why the application was not started.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub exit: Exit,
     /// One line: the system call with its values and errno, or the setting with its value.
@@ -69,6 +69,15 @@ impl fmt::Display for Refusal {
         }
     }
 }
+
+/// Only ever seen where a test fails.
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Refusal {}
 
 /// What is wrong with a value, said without knowing which setting it came from.
 #[derive(Clone, PartialEq, Eq, Debug)]

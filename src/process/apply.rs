@@ -6,6 +6,7 @@
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
+use anyhow::Result;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{Mode, fchmod};
@@ -15,7 +16,6 @@ use nix::unistd::{fchown, getpid};
 
 use crate::model::caps::ThreadCaps;
 use crate::model::credentials::Credentials;
-use crate::model::error::Refusal;
 use crate::model::expected::Expected;
 use crate::model::ids::{Gid, Id};
 use crate::plan::Plan;
@@ -47,13 +47,13 @@ impl Verified {
 
 /// Performs the steps in their order and verifies the result. The notes are of what failed
 /// and may.
-pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>), Refusal> {
+pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>)> {
     let notes = perform_all(&plan.steps)?;
     Ok((verify(plan, start)?, notes))
 }
 
 /// Performs steps in their order.
-pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>, Refusal> {
+pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>> {
     let mut notes = Vec::new();
     for step in steps {
         match (perform(step), step) {
@@ -62,7 +62,7 @@ pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>, Refusal> {
                 notes.push(Note::StreamsNotShared { step: step.clone(), errno });
             }
             (Err(errno), _) => {
-                return Err(failures::step_failed(step, errno, observe::denies_setgroups()));
+                return Err(failures::step_failed(step, errno, observe::denies_setgroups()).into());
             }
         }
     }
@@ -70,19 +70,19 @@ pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>, Refusal> {
 }
 
 /// Reads everything back, after the plan's last step.
-pub fn verify(plan: &Plan, start: Credentials) -> Result<Verified, Refusal> {
+pub fn verify(plan: &Plan, start: Credentials) -> Result<Verified> {
     read_back(&plan.expected)?;
     Ok(Verified { expected: plan.expected.clone(), start })
 }
 
 /// Fails unless this process has exactly these credentials.
-pub fn read_back(expected: &Expected) -> Result<(), Refusal> {
+pub fn read_back(expected: &Expected) -> Result<()> {
     let mut now = observe::read()?;
     if expected.bounding.is_some() {
         now.bounding = Some(observe::bounding()?);
     }
     let differences = expected.differences(&now);
-    if differences.is_empty() { Ok(()) } else { Err(failures::differs(&differences)) }
+    if differences.is_empty() { Ok(()) } else { Err(failures::differs(&differences).into()) }
 }
 
 fn perform(step: &Step) -> Result<(), Errno> {

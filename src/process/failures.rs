@@ -39,9 +39,21 @@ pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal
     }
 }
 
+/// What an error is to the user: a refusal as it stands, or else a call that failed with an errno.
+pub fn refusal(error: anyhow::Error) -> Refusal {
+    error.downcast().unwrap_or_else(|error| {
+        let errno = error.downcast_ref().copied().unwrap_or(Errno::UnknownErrno);
+        failed(format!("{error:#}"), errno)
+    })
+}
+
 /// A call failed that needs nothing, or whose needs are held.
 pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
-    let refusal = Refusal::new(Exit::System, format!("{call}: {errno}"));
+    failed(format!("{call}: {errno}"), errno)
+}
+
+fn failed(cause: String, errno: Errno) -> Refusal {
+    let refusal = Refusal::new(Exit::System, cause);
     match errno {
         Errno::EPERM | Errno::ENOSYS => refusal.hint(format!(
             "everything that it needs is held: a seccomp filter or security module forbids the call: {}",
@@ -49,11 +61,6 @@ pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
         )),
         _ => refusal,
     }
-}
-
-/// The same for a call that is only named.
-pub fn failed(call: &'static str) -> impl Fn(Errno) -> Refusal {
-    move |errno| call_failed(call, errno)
 }
 
 /// Init mode takes a process more than a run without.

@@ -8,21 +8,21 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 
 use crate::model::caps::{Cap, CapSet};
 use crate::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
-use crate::model::error::Refusal;
 use crate::model::ids::{Gid, Id, OVERFLOW_ID, decimal};
-use crate::process::failures::{self, failed};
+use crate::process::failures;
 use crate::system;
 
 /// Reads everything but the last three.
-pub fn read() -> Result<Credentials, Refusal> {
-    let caps = system::capget().map_err(failed("capget"))?;
+pub fn read() -> Result<Credentials> {
+    let caps = system::capget().context("capget")?;
     // All 64 bits are what the buffers held before the call: it did not fill them.
     if caps.permitted.bits() == u64::MAX {
-        return Err(failures::call_lied("capget reported success but gave no sets"));
+        return Err(failures::call_lied("capget reported success but gave no sets").into());
     }
     let (has_ambient, ambient) = ambient(caps.permitted & caps.inheritable)?;
     Ok(Credentials {
@@ -33,7 +33,7 @@ pub fn read() -> Result<Credentials, Refusal> {
         effective: caps.effective,
         inheritable: caps.inheritable,
         ambient,
-        no_new_privs: system::no_new_privs().map_err(failed("prctl(PR_GET_NO_NEW_PRIVS)"))?,
+        no_new_privs: system::no_new_privs().context("prctl(PR_GET_NO_NEW_PRIVS)")?,
         securebits: securebits()?,
         has_ambient,
         bounding: None,
@@ -43,11 +43,11 @@ pub fn read() -> Result<Credentials, Refusal> {
 }
 
 /// A sandbox that does not know securebits has none set.
-fn securebits() -> Result<Securebits, Refusal> {
+fn securebits() -> Result<Securebits> {
     match system::securebits() {
         Ok(bits) => Ok(Securebits(bits)),
         Err(Errno::EINVAL) => Ok(Securebits::default()),
-        Err(errno) => Err(failed("prctl(PR_GET_SECUREBITS)")(errno)),
+        Err(errno) => Err(errno).context("prctl(PR_GET_SECUREBITS)"),
     }
 }
 
@@ -92,43 +92,44 @@ pub fn mount_id(file: &File) -> Option<i64> {
 }
 
 /// Reads the bounding set, by asking for each capability until the kernel knows no more.
-pub fn bounding() -> Result<CapSet, Refusal> {
+pub fn bounding() -> Result<CapSet> {
     let mut bits = 0;
     for number in 0..64 {
         match system::bounding_contains(number) {
             Ok(true) => bits |= 1 << number,
             Ok(false) => {}
             Err(Errno::EINVAL) if number > 0 => break,
-            Err(errno) => return Err(failed("prctl(PR_CAPBSET_READ)")(errno)),
+            Err(errno) => return Err(errno).context("prctl(PR_CAPBSET_READ)"),
         }
     }
     Ok(CapSet::from_bits(bits))
 }
 
-fn groups() -> Result<Vec<Gid>, Refusal> {
-    let raw = system::getgroups().map_err(failed("getgroups"))?;
-    let mut groups = raw.into_iter().map(valid("getgroups")).collect::<Result<Vec<Gid>, Refusal>>()?;
+fn groups() -> Result<Vec<Gid>> {
+    let raw = system::getgroups().context("getgroups")?;
+    let mut groups = raw.into_iter().map(valid("getgroups")).collect::<Result<Vec<Gid>>>()?;
     groups.sort_unstable();
     groups.dedup();
     Ok(groups)
 }
 
-fn ids<T: Id>(call: &'static str, raw: Result<[u32; 3], Errno>) -> Result<Ids<T>, Refusal> {
-    let [real, effective, saved] = raw.map_err(failed(call))?;
+fn ids<T: Id>(call: &'static str, raw: Result<[u32; 3], Errno>) -> Result<Ids<T>> {
+    let [real, effective, saved] = raw.context(call)?;
     let id = valid(call);
     Ok(Ids { real: id(real)?, effective: id(effective)?, saved: id(saved)? })
 }
 
 /// 4294967295 is what the buffers held before the call: it did not fill them.
-fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T, Refusal> {
+fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T> {
     move |raw| {
-        T::new(raw).ok_or_else(|| failures::call_lied(format!("{call} reported success but gave no ids")))
+        T::new(raw)
+            .ok_or_else(|| failures::call_lied(format!("{call} reported success but gave no ids")).into())
     }
 }
 
 /// Whether there are ambient capabilities at all, and which. `possible` is what is permitted
 /// and inheritable, of which ambient is always a subset (capabilities(7)).
-fn ambient(possible: CapSet) -> Result<(bool, CapSet), Refusal> {
+fn ambient(possible: CapSet) -> Result<(bool, CapSet)> {
     // With nothing to ask for, any capability tells whether the question is understood.
     let asked = if possible.is_empty() { CapSet::of(&[Cap::CAP_CHOWN]) } else { possible };
     let mut bits = 0;
@@ -136,7 +137,7 @@ fn ambient(possible: CapSet) -> Result<(bool, CapSet), Refusal> {
         match system::ambient_contains(number) {
             Ok(set) => bits |= u64::from(set) << number,
             Err(Errno::EINVAL) => return Ok((false, CapSet::EMPTY)),
-            Err(errno) => return Err(failed("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)")(errno)),
+            Err(errno) => return Err(errno).context("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET)"),
         }
     }
     Ok((true, CapSet::from_bits(bits)))

@@ -9,6 +9,8 @@ mod account_files;
 use std::borrow::Cow;
 use std::ffi::CStr;
 
+use anyhow::Result;
+
 use crate::accounts::entries::Accounts;
 use crate::accounts::environment;
 use crate::init::{self, Gate, Parent, Side};
@@ -35,7 +37,7 @@ pub struct Prepared {
 
 /// Makes the plan for a process that has these credentials, or says why there is none. Whoever
 /// started a set-id file chose its settings, too, so that these come second.
-pub fn prepare(mut start: Credentials, config: Result<Config, Refusal>) -> Result<Prepared, Refusal> {
+pub fn prepare(mut start: Credentials, config: Result<Config, Refusal>) -> Result<Prepared> {
     plan::refuse_set_id(&start, own_file::path)?;
     let config = config?;
     if plan::needs_bounding(&config, &start) {
@@ -90,8 +92,8 @@ pub fn ready<'plan, 'environment, F>(
     start: Credentials,
     blocked: Blocked,
     environment: &[&'environment CStr],
-    find: impl FnOnce(Option<&[u8]>, &Verified) -> Result<F, Refusal>,
-) -> Result<Reached<'plan, 'environment, F>, Refusal> {
+    find: impl FnOnce(Option<&[u8]>, &Verified) -> Result<F>,
+) -> Result<Reached<'plan, 'environment, F>> {
     let (verified, notes, gate) = match init::apply(plan, start, blocked)? {
         Side::Application(verified, notes, gate) => (verified, notes, gate),
         Side::Parent(parent) => return Ok(Reached::Parent(parent)),

@@ -16,15 +16,28 @@ fn start() -> Container {
     lock().groups(&[0, 10, 2000])
 }
 
+/// The files that these calls opened.
+fn files(calls: &[String]) -> Vec<String> {
+    let path = |call: &String| call.split('"').nth(1).map(str::to_owned);
+    let opens = calls.iter().filter(|call| call.starts_with("open") && !call.contains("ENOENT"));
+    opens.filter_map(path).collect()
+}
+
+#[test]
+fn an_error_opens_no_file_for_a_backtrace() {
+    let start = start().env("RUST_BACKTRACE", "1").env("RUST_LIB_BACKTRACE", "1");
+    let fault = ["-e", "inject=setresuid:error=EIO"].map(str::to_owned);
+    let (output, log) = start.attached(&fault, &["/capshim", "/state"]);
+    output.refuses(71, "capshim: setresuid(1000, 1000, 1000): EIO: I/O error\n");
+    let calls: Vec<String> = strace::calls_to_the_end(&log).into_iter().map(|call| call.line).collect();
+    // The last one tells which hint is right.
+    assert_eq!(files(&calls), ["/etc/passwd", "/etc/group", "/proc/self/setgroups"]);
+}
+
 #[test]
 fn no_file_but_passwd_and_group_is_opened_before_the_switch() {
     let calls = calls(start());
     let switch = calls.iter().position(|call| call.starts_with("setresuid(")).expect("the switch");
-    let files = |calls: &[String]| -> Vec<String> {
-        let path = |call: &String| call.split('"').nth(1).map(str::to_owned);
-        let opens = calls.iter().filter(|call| call.starts_with("open") && !call.contains("ENOENT"));
-        opens.filter_map(path).collect()
-    };
     assert_eq!(files(&calls[..switch]), ["/etc/passwd", "/etc/group"]);
     assert_eq!(files(&calls[switch..]), ["/state"]);
     let others = ["socket", "connect", "mmap2", "clone", "fork", "vfork", "readlink", "chdir"];

@@ -92,7 +92,7 @@ fn the_default_seccomp_profile_forbids_no_step_and_does_not_lie() {
         |call: &str, errno: i32| lock().with(|container| container.no_new_privs().deny(call, errno));
     for (call, errno) in [("setresuid", libc::EPERM), ("getgroups", libc::EPERM), ("getxattr", libc::ENOSYS)]
     {
-        performs("process/failures::call_failed", || filtered(call, errno), &[Typed(&with_lock)]);
+        performs("process/failures::failed", || filtered(call, errno), &[Typed(&with_lock)]);
     }
     // Errno 0: the call reports success and does nothing.
     for call in ["setresuid", "capget", "getresgid"] {
