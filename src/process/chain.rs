@@ -32,7 +32,7 @@ impl Link {
 }
 
 /// The scripts among the files, as far as the kernel follows them, and the last file: the
-/// attributes that count at exec are that one's. One that cannot be read ends the chain.
+/// attributes that count at exec are that one's. One that cannot be read or executed ends the chain.
 pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
     let mut scripts = Vec::new();
     let mut last = Link::new(path.to_owned());
@@ -40,7 +40,11 @@ pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
         let Head::Script(interpreter) = script::head(last.head()) else { break };
         // The path ends before the first NUL byte.
         let Ok(path) = CString::new(interpreter) else { break };
+        let is_end = executable(&path).is_err();
         scripts.push(std::mem::replace(&mut last, Link::new(path)));
+        if is_end {
+            break;
+        }
     }
     (scripts, last)
 }

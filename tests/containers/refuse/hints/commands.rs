@@ -98,6 +98,12 @@ fn a_command_may_be_executed_and_its_folders_searched() {
         program(image.copy("/bin/busybox", "/a/sh").mode("/a/sh", 0o600), "/script", "#!/a/sh\n/state\n")
     });
     performs("command/explain::with_access 5", script, &[Typed(&with_lock)]);
+    // An interpreter that is a script itself: the kernel does not come to the next one.
+    let between = image("/script", |image| {
+        let image = program(image, "/inner", "#!/bin/sh\nexec /state\n").mode("/inner", 0o644);
+        program(image, "/script", "#!/inner\n")
+    });
+    performs("command/explain::with_access 5", between, &[Typed(&with_lock)]);
     let link = image("/bin/tool", |image| {
         symlink("/state", image.path("/bin/tool")).expect("a link");
         image.mode("/state", 0o640)
