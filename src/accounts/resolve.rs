@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::accounts::entries::Accounts;
-use crate::model::error::{Complaint, Exit, Refusal, shown};
+use crate::model::error::{Exit, Refusal, shown};
 use crate::model::ids::{Gid, Uid};
 use crate::settings::groups::GroupPolicy;
 use crate::settings::names;
@@ -20,15 +20,15 @@ pub struct Identity {
 
 /// Looks a `CAPSHIM_USER` up in what the files say.
 pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal> {
-    let wrong = |complaint| Refusal::setting(names::USER, spec.to_string().as_bytes(), complaint);
+    let of_user = |wrong: Refusal| wrong.of(names::USER, spec.to_string().as_bytes());
     let entry = accounts.target.as_ref();
     let uid = match &spec.user {
         Ref::Id(uid) => *uid,
         Ref::Name(name) => match entry.map(|user| user.uid) {
             None if spec.is_root() => Uid::ROOT,
             None => {
-                return Err(wrong(
-                    Complaint::new(format!(
+                return Err(of_user(
+                    Refusal::wrong(format!(
                         "names the user '{}', which is not in /etc/passwd",
                         shown(name.as_bytes())
                     ))
@@ -36,7 +36,7 @@ pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal
                 ));
             }
             Some(uid) if (uid == Uid::ROOT) != spec.is_root() => {
-                return Err(wrong(Complaint::new(format!("names a user whose uid in /etc/passwd is {uid}"))
+                return Err(of_user(Refusal::wrong(format!("names a user whose uid in /etc/passwd is {uid}"))
                     .hint("only root has uid 0: name another user; or write CAPSHIM_USER=0 to stay root on purpose")));
             }
             Some(uid) => uid,
@@ -44,7 +44,7 @@ pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal
     };
     let gid = match &spec.group {
         Some(Ref::Id(gid)) => Some(*gid),
-        Some(Ref::Name(name)) => Some(named_group(name, accounts).map_err(wrong)?),
+        Some(Ref::Name(name)) => Some(named_group(name, accounts).map_err(of_user)?),
         None if spec.is_root() => Some(Gid::ROOT),
         None => entry.map(|user| user.gid),
     };
@@ -56,19 +56,19 @@ pub fn resolve_groups(policy: &GroupPolicy, accounts: &Accounts) -> Result<Vec<G
     let find = |group: &Ref<Gid>| match group {
         Ref::Id(gid) => Ok(*gid),
         Ref::Name(name) => named_group(name, accounts)
-            .map_err(|complaint| Refusal::setting(names::GROUPS, policy.to_string().as_bytes(), complaint)),
+            .map_err(|wrong| wrong.of(names::GROUPS, policy.to_string().as_bytes())),
     };
     policy.listed.iter().map(find).collect()
 }
 
 /// As for users, only root's own name may stand for 0.
-fn named_group(name: &str, accounts: &Accounts) -> Result<Gid, Complaint> {
+fn named_group(name: &str, accounts: &Accounts) -> Result<Gid, Refusal> {
     let shown = shown(name.as_bytes());
     match accounts.group(name) {
-        None => Err(Complaint::new(format!("names the group '{shown}', which is not in /etc/group"))
+        None => Err(Refusal::wrong(format!("names the group '{shown}', which is not in /etc/group"))
             .hint("add the group to the image; or write its gid")),
         Some(Gid::ROOT) if name != "root" => {
-            Err(Complaint::new(format!("names the group '{shown}', whose gid in /etc/group is 0"))
+            Err(Refusal::wrong(format!("names the group '{shown}', whose gid in /etc/group is 0"))
                 .hint("write another group; or 0 if root's group is meant"))
         }
         Some(gid) => Ok(gid),

@@ -49,13 +49,17 @@ impl Refusal {
         Refusal { hint: Some(hint.into()), ..self }
     }
 
-    /// A setting whose value is wrong: `CAPSHIM_USER='app:' has an empty group`.
-    pub fn setting(name: &str, value: &[u8], complaint: Complaint) -> Refusal {
-        Refusal {
-            exit: Exit::Setting,
-            cause: format!("{name}='{}' {}", shown(value), complaint.why),
-            hint: complaint.hint,
-        }
+    /// A value is wrong, said without knowing which setting it came from: the cause continues a
+    /// sentence that begins with the setting, as in "has an empty part".
+    #[cold]
+    #[inline(never)]
+    pub fn wrong(why: impl Into<String>) -> Refusal {
+        Refusal::new(Exit::Setting, why)
+    }
+
+    /// The same of a setting with its value: `CAPSHIM_USER='app:' has an empty group`.
+    pub fn of(self, setting: &str, value: &[u8]) -> Refusal {
+        Refusal { cause: format!("{setting}='{}' {}", shown(value), self.cause), ..self }
     }
 }
 
@@ -78,28 +82,6 @@ impl fmt::Debug for Refusal {
 }
 
 impl std::error::Error for Refusal {}
-
-/// What is wrong with a value, said without knowing which setting it came from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Complaint {
-    /// Continues a sentence that begins with the setting: "has an empty part".
-    pub why: String,
-    pub hint: Option<String>,
-}
-
-impl Complaint {
-    #[cold]
-    #[inline(never)]
-    pub fn new(why: impl Into<String>) -> Complaint {
-        Complaint { why: why.into(), hint: None }
-    }
-
-    #[cold]
-    #[inline(never)]
-    pub fn hint(self, hint: impl Into<String>) -> Complaint {
-        Complaint { hint: Some(hint.into()), ..self }
-    }
-}
 
 /// The errno of a failed call of std's; one that std itself found wrong has none.
 pub fn errno_of(error: &io::Error) -> Errno {
@@ -128,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line_of_cause_and_one_of_hint() {
-        let refusal = Refusal::setting("CAPSHIM_USER", b"app\r", Complaint::new("is odd").hint("mend it"));
+        let refusal = Refusal::wrong("is odd").hint("mend it").of("CAPSHIM_USER", b"app\r");
         assert_eq!(refusal.to_string(), "capshim: CAPSHIM_USER='app\\r' is odd\ncapshim: hint: mend it\n");
         assert_eq!(Refusal::new(Exit::System, "x: EPERM").to_string(), "capshim: x: EPERM\n");
     }

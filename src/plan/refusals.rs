@@ -10,7 +10,7 @@ use crate::accounts::entries::Accounts;
 use crate::hints;
 use crate::model::caps::{Cap, CapSet};
 use crate::model::credentials::{Credentials, OwnFile, Securebits};
-use crate::model::error::{Complaint, Exit, Refusal, shown};
+use crate::model::error::{Exit, Refusal, shown};
 use crate::model::ids::{Gid, Id, OVERFLOW_ID, Uid, listed};
 use crate::plan::change::Change;
 use crate::settings::{Config, names};
@@ -279,7 +279,7 @@ pub fn whose(unknown: &[Gid], mut all: Vec<Gid>, gid: Gid, config: &Config, acco
     all.retain(|group| *group != gid);
     all.sort_unstable();
     let why = accounts.doubts.by_file().next().map(|(file, doubt)| format!("{file} {doubt}"));
-    let complaint = Complaint::new(format!(
+    let wrong = Refusal::wrong(format!(
         "cannot tell which inherited groups are root's: {}; unknown: {}",
         why.unwrap_or_default(),
         listed(unknown)
@@ -289,15 +289,15 @@ pub fn whose(unknown: &[Gid], mut all: Vec<Gid>, gid: Gid, config: &Config, acco
         hints::group_list(&all),
         names::GROUPS
     ));
-    Refusal::setting(names::GROUPS, config.groups.to_string().as_bytes(), complaint)
+    wrong.of(names::GROUPS, config.groups.to_string().as_bytes())
 }
 
 /// `keep` would write a group back that only reads as this one.
 pub fn cannot_keep(mut others: Vec<Gid>, config: &Config) -> Refusal {
     others.retain(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
-    let complaint = Complaint::new(format!(
+    let wrong = Refusal::wrong(format!(
         "cannot keep group {OVERFLOW_ID}: it may stand for a group that this user namespace does not map, and writing it back would grant another one"
     ))
     .hint(format!("list the groups that the application needs: {}", hints::group_list(&others)));
-    Refusal::setting(names::GROUPS, config.groups.to_string().as_bytes(), complaint)
+    wrong.of(names::GROUPS, config.groups.to_string().as_bytes())
 }

@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 
 use crate::model::caps::{Cap, CapSet};
-use crate::model::error::{Complaint, Exit, Refusal, shown};
+use crate::model::error::{Exit, Refusal, shown};
 use crate::settings::capabilities::Request;
 
 /// What one invocation is to do. Arguments are bytes and are passed on unchanged.
@@ -96,32 +96,32 @@ pub const NEVER_ON_A_FILE: CapSet =
 
 /// The list of `--file-caps`: some capabilities, none of them such a one.
 fn file_caps(list: &[u8]) -> Result<CapSet, Refusal> {
-    let refusal = |complaint: Complaint| Refusal {
+    let refusal = |wrong: Refusal| Refusal {
         exit: Exit::Usage,
-        cause: format!("--file-caps '{}' {}", shown(list), complaint.why),
-        hint: complaint.hint,
+        cause: format!("--file-caps '{}' {}", shown(list), wrong.cause),
+        ..wrong
     };
     let text = std::str::from_utf8(list).map_err(|_| {
         refusal(
-            Complaint::new("is not UTF-8").hint("write names of capabilities, as in: --file-caps ipc_lock"),
+            Refusal::wrong("is not UTF-8").hint("write names of capabilities, as in: --file-caps ipc_lock"),
         )
     })?;
     let request: Request = text.parse().map_err(refusal)?;
     if !request.optional.is_empty() {
         return Err(refusal(
-            Complaint::new("marks a capability as optional")
+            Refusal::wrong("marks a capability as optional")
                 .hint("write it without the question mark: where it is not granted, the file does no harm"),
         ));
     }
     if request.required.is_empty() {
         return Err(refusal(
-            Complaint::new("names no capability").hint("leave --file-caps out for a plain copy"),
+            Refusal::wrong("names no capability").hint("leave --file-caps out for a plain copy"),
         ));
     }
     let never = request.required & NEVER_ON_A_FILE;
     if !never.is_empty() {
         return Err(refusal(
-            Complaint::new(format!("has {never}, by which any user of the container would become root"))
+            Refusal::wrong(format!("has {never}, by which any user of the container would become root"))
                 .hint("list what the application needs; a start as root needs no file capabilities"),
         ));
     }

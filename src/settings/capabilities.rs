@@ -9,7 +9,7 @@ use std::str::FromStr;
 use caps::Capability as Cap;
 
 use crate::model::caps::{ALL, CapSet, name};
-use crate::model::error::{Complaint, shown};
+use crate::model::error::{Refusal, shown};
 use crate::settings::words::{self, nearest};
 
 /// What `CAPSHIM_CAPS` asks for.
@@ -21,10 +21,10 @@ pub struct Request {
 }
 
 impl FromStr for Request {
-    type Err = Complaint;
+    type Err = Refusal;
 
     /// Names separated by commas or spaces, or `none`.
-    fn from_str(text: &str) -> Result<Request, Complaint> {
+    fn from_str(text: &str) -> Result<Request, Refusal> {
         let mut request = Request::default();
         let mut none = false;
         for word in words::list(text)? {
@@ -40,11 +40,11 @@ impl FromStr for Request {
         }
         let both = request.required & request.optional;
         if !both.is_empty() {
-            return Err(Complaint::new(format!("lists {both} with and without ?"))
+            return Err(Refusal::wrong(format!("lists {both} with and without ?"))
                 .hint("write it once: with ? if the application can do without; or without ? if it cannot"));
         }
         if none && !(request.required | request.optional).is_empty() {
-            return Err(Complaint::new("lists none beside capabilities")
+            return Err(Refusal::wrong("lists none beside capabilities")
                 .hint("write none alone; or leave none out of the list"));
         }
         Ok(request)
@@ -62,17 +62,17 @@ impl fmt::Display for Request {
     }
 }
 
-fn parse_cap(word: &str) -> Result<Cap, Complaint> {
+fn parse_cap(word: &str) -> Result<Cap, Refusal> {
     let upper = word.to_ascii_uppercase();
     let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
     if name == "ALL" {
-        return Err(Complaint::new("asks for all capabilities")
+        return Err(Refusal::wrong("asks for all capabilities")
             .hint("list the ones that the application needs: it gets exactly those"));
     }
     Cap::from_str(&format!("CAP_{name}")).map_err(|_| {
         let names: Vec<String> = (0..ALL.len() as u8).map(self::name).collect();
         let near = nearest(name, names.iter().map(String::as_str));
-        Complaint::new(format!("has an unknown capability '{}'", shown(word.as_bytes())))
+        Refusal::wrong(format!("has an unknown capability '{}'", shown(word.as_bytes())))
             .hint(format!("the nearest one is {near}; capabilities(7) lists them all"))
     })
 }
@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_misspelt_capability_is_answered_with_the_nearest_one() {
-        let complaint = "ipc_lok".parse::<Request>().unwrap_err();
-        assert_eq!(complaint.why, "has an unknown capability 'ipc_lok'");
-        assert!(complaint.hint.unwrap().starts_with("the nearest one is IPC_LOCK"));
+        let refusal = "ipc_lok".parse::<Request>().unwrap_err();
+        assert_eq!(refusal.cause, "has an unknown capability 'ipc_lok'");
+        assert!(refusal.hint.unwrap().starts_with("the nearest one is IPC_LOCK"));
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::model::error::Complaint;
+use crate::model::error::Refusal;
 use crate::model::ids::Gid;
 use crate::settings::user::Ref;
 use crate::settings::words;
@@ -34,9 +34,9 @@ impl GroupPolicy {
 }
 
 impl FromStr for GroupPolicy {
-    type Err = Complaint;
+    type Err = Refusal;
 
-    fn from_str(text: &str) -> Result<GroupPolicy, Complaint> {
+    fn from_str(text: &str) -> Result<GroupPolicy, Refusal> {
         if text == "none" {
             return Ok(GroupPolicy { inherited: Inherited::Drop, listed: Vec::new() });
         }
@@ -46,7 +46,7 @@ impl FromStr for GroupPolicy {
                 "auto" => Inherited::Auto,
                 "keep" => Inherited::Keep,
                 "none" => {
-                    return Err(Complaint::new("has none in a list")
+                    return Err(Refusal::wrong("has none in a list")
                         .hint("write none alone; or leave none out of the list"));
                 }
                 _ => {
@@ -55,7 +55,7 @@ impl FromStr for GroupPolicy {
                 }
             };
             if policy.inherited != Inherited::Drop && policy.inherited != inherited {
-                return Err(Complaint::new("has both auto and keep").hint("write auto; or write keep"));
+                return Err(Refusal::wrong("has both auto and keep").hint("write auto; or write keep"));
             }
             policy.inherited = inherited;
         }

@@ -16,7 +16,7 @@ use std::ffi::CStr;
 use std::str::FromStr;
 use std::{fmt, str};
 
-use crate::model::error::{Complaint, Exit, Refusal};
+use crate::model::error::{Exit, Refusal};
 use crate::settings::capabilities::Request;
 use crate::settings::groups::GroupPolicy;
 use crate::settings::names::{CAPS, GROUPS, INIT, LOG, NO_NEW_PRIVS, USER};
@@ -94,35 +94,35 @@ impl Config {
     }
 }
 
-fn boolean(text: &str) -> Result<bool, Complaint> {
+fn boolean(text: &str) -> Result<bool, Refusal> {
     match text {
         "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
-        _ => Err(Complaint::new("is neither on nor off").hint("write 1 or 0")),
+        _ => Err(Refusal::wrong("is neither on nor off").hint("write 1 or 0")),
     }
 }
 
 impl FromStr for Init {
-    type Err = Complaint;
+    type Err = Refusal;
 
-    fn from_str(text: &str) -> Result<Init, Complaint> {
+    fn from_str(text: &str) -> Result<Init, Refusal> {
         match (text, boolean(text)) {
             ("group", _) => Ok(Init::Group),
             (_, Ok(on)) => Ok(if on { Init::Child } else { Init::Off }),
-            (_, Err(_)) => Err(Complaint::new("is neither on nor off nor group").hint("write 1, 0 or group")),
+            (_, Err(_)) => Err(Refusal::wrong("is neither on nor off nor group").hint("write 1, 0 or group")),
         }
     }
 }
 
 impl FromStr for Log {
-    type Err = Complaint;
+    type Err = Refusal;
 
-    fn from_str(text: &str) -> Result<Log, Complaint> {
+    fn from_str(text: &str) -> Result<Log, Refusal> {
         match text {
             "quiet" => Ok(Log::Quiet),
             "warn" => Ok(Log::Warn),
             "info" => Ok(Log::Info),
-            _ => Err(Complaint::new("is no log level").hint("write quiet, warn or info")),
+            _ => Err(Refusal::wrong("is no log level").hint("write quiet, warn or info")),
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::model::error::{Complaint, shown};
+use crate::model::error::{Refusal, shown};
 use crate::model::ids::{Gid, Id, Uid, parse_id};
 
 /// A user or group as written in a setting.
@@ -19,11 +19,11 @@ pub enum Ref<T> {
 impl<T: Id> Ref<T> {
     /// All digits is an id and never a name, so that a number out of range cannot be found
     /// as a name (CVE-2026-46680).
-    pub fn parse(text: &str) -> Result<Ref<T>, Complaint> {
+    pub fn parse(text: &str) -> Result<Ref<T>, Refusal> {
         let bytes = text.as_bytes();
         if bytes.iter().all(u8::is_ascii_digit) {
             return parse_id(bytes).map(Ref::Id).ok_or_else(|| {
-                Complaint::new(format!(
+                Refusal::wrong(format!(
                     "has the id '{}', which is not in 0..4294967294 or has a leading zero",
                     shown(bytes)
                 ))
@@ -31,7 +31,7 @@ impl<T: Id> Ref<T> {
             });
         }
         if text.starts_with(['+', '-']) || text.contains(|c: char| c.is_whitespace() || c == ',') {
-            return Err(Complaint::new(format!("has '{}', which is neither an id nor a name", shown(bytes)))
+            return Err(Refusal::wrong(format!("has '{}', which is neither an id nor a name", shown(bytes)))
                 .hint("write an id in plain decimal digits or a name, without sign or space"));
         }
         Ok(Ref::Name(text.to_owned()))
@@ -65,22 +65,22 @@ impl UserSpec {
 }
 
 impl FromStr for UserSpec {
-    type Err = Complaint;
+    type Err = Refusal;
 
-    fn from_str(text: &str) -> Result<UserSpec, Complaint> {
+    fn from_str(text: &str) -> Result<UserSpec, Refusal> {
         let (user, group) = match text.split_once(':') {
             Some((user, group)) => (user, Some(group)),
             None => (text, None),
         };
         if user.is_empty() || group.is_some_and(str::is_empty) {
             let part = if user.is_empty() { "user" } else { "group" };
-            return Err(Complaint::new(format!("has an empty {part}")).hint(
+            return Err(Refusal::wrong(format!("has an empty {part}")).hint(
                 "write user, uid, user:group or uid:gid; a template or variable may have come out empty",
             ));
         }
         if group.is_some_and(|group| group.contains(':')) {
             return Err(
-                Complaint::new("has more than one colon").hint("write user, uid, user:group or uid:gid")
+                Refusal::wrong("has more than one colon").hint("write user, uid, user:group or uid:gid")
             );
         }
         Ok(UserSpec { user: Ref::parse(user)?, group: group.map(Ref::parse).transpose()? })

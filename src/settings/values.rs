@@ -6,7 +6,7 @@
 use std::ffi::CStr;
 use std::str;
 
-use crate::model::error::{Complaint, Exit, Refusal, shown};
+use crate::model::error::{Exit, Refusal, shown};
 use crate::settings::names::{CAPS, SETTINGS, USER, is_foreign, split};
 use crate::settings::words::nearest;
 
@@ -39,68 +39,62 @@ impl<'a> Values<'a> {
         let place = SETTINGS.iter().position(|&name| name == setting);
         let Some(value) = place.and_then(|place| self.0[place]) else { return Ok(None) };
         let text = if value.is_empty() { Err(empty(setting)) } else { text(value) };
-        text.map(Some).map_err(|complaint| Refusal::setting(setting, value, complaint))
+        text.map(Some).map_err(|wrong| wrong.of(setting, value))
     }
 
     pub(super) fn parsed<T>(
         &self,
         setting: &str,
-        parse: impl Fn(&str) -> Result<T, Complaint>,
+        parse: impl Fn(&str) -> Result<T, Refusal>,
     ) -> Result<Option<T>, Refusal> {
         let Some(value) = self.get(setting)? else { return Ok(None) };
-        parse(value).map(Some).map_err(|complaint| Refusal::setting(setting, value.as_bytes(), complaint))
+        parse(value).map(Some).map_err(|wrong| wrong.of(setting, value.as_bytes()))
     }
 }
 
 /// A template or variable came out empty. One of the first two must be there.
-pub(super) fn empty(setting: &str) -> Complaint {
-    let complaint = Complaint::new("is set but empty");
+pub(super) fn empty(setting: &str) -> Refusal {
+    let wrong = Refusal::wrong("is set but empty");
     match setting {
-        USER => {
-            complaint.hint("a template or variable came out empty: write user, uid, user:group or uid:gid")
-        }
-        CAPS => {
-            complaint.hint("a template or variable came out empty: write a list; or none: CAPSHIM_CAPS=none")
-        }
-        _ => {
-            complaint.hint("a template or variable came out empty: write a value; or leave the variable out")
-        }
+        USER => wrong.hint("a template or variable came out empty: write user, uid, user:group or uid:gid"),
+        CAPS => wrong.hint("a template or variable came out empty: write a list; or none: CAPSHIM_CAPS=none"),
+        _ => wrong.hint("a template or variable came out empty: write a value; or leave the variable out"),
     }
 }
 
 /// A value as the user meant it, or what a tool did to it on its way here.
-fn text(value: &[u8]) -> Result<&str, Complaint> {
+fn text(value: &[u8]) -> Result<&str, Refusal> {
     let has = |byte: u8| value.contains(&byte);
     let quoted = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`');
     if value.ends_with(b"\r") {
-        return Err(Complaint::new("ends in a carriage return").hint(
+        return Err(Refusal::wrong("ends in a carriage return").hint(
             "the file that it was read from has Windows line ends: convert it, for example with dos2unix",
         ));
     }
     if has(b'\n') {
-        return Err(Complaint::new("has a newline in it")
+        return Err(Refusal::wrong("has a newline in it")
             .hint("write the value on one line: a YAML block (|) or a file with a last newline adds one"));
     }
     if value.first().is_some_and(quoted) || value.last().is_some_and(quoted) {
-        return Err(Complaint::new("has quotes around it")
+        return Err(Refusal::wrong("has quotes around it")
             .hint("env files and lists of NAME=VALUE take quotes literally: write the value without them"));
     }
     if value.windows(2).any(|pair| pair == b"{{") {
-        return Err(Complaint::new("is a template that nothing rendered")
+        return Err(Refusal::wrong("is a template that nothing rendered")
             .hint("write the value itself; or render the template"));
     }
     if value.starts_with(b"[") || value.starts_with(b"{") {
-        return Err(Complaint::new("is JSON")
+        return Err(Refusal::wrong("is JSON")
             .hint("write plain words, with commas between them where there are several"));
     }
     if value.starts_with(b"$") {
-        return Err(Complaint::new("is a variable that nothing expanded")
+        return Err(Refusal::wrong("is a variable that nothing expanded")
             .hint("write the value itself: env entries expand $(NAME) in Kubernetes only, and ${NAME} in a shell or compose file"));
     }
     if value.iter().any(u8::is_ascii_control) {
-        return Err(Complaint::new("has a control character in it").hint("write the value again by hand"));
+        return Err(Refusal::wrong("has a control character in it").hint("write the value again by hand"));
     }
-    str::from_utf8(value).map_err(|_| Complaint::new("is not UTF-8").hint("write the value again by hand"))
+    str::from_utf8(value).map_err(|_| Refusal::wrong("is not UTF-8").hint("write the value again by hand"))
 }
 
 fn unknown(name: &[u8]) -> Refusal {

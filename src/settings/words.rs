@@ -4,17 +4,17 @@
 //! Pure. `nearest` only ever words a hint: nothing may be decided by it.
 #![forbid(unsafe_code)]
 
-use crate::model::error::Complaint;
+use crate::model::error::Refusal;
 
 /// The words of a list, with commas or spaces between them. An empty part between two commas
 /// is an error: a template may have come out empty.
-pub fn list(text: &str) -> Result<Vec<&str>, Complaint> {
+pub fn list(text: &str) -> Result<Vec<&str>, Refusal> {
     let mut words = Vec::new();
     for part in text.split(',') {
         let before = words.len();
         words.extend(part.split(' ').filter(|word| !word.is_empty()));
         if words.len() == before {
-            return Err(Complaint::new("has an empty part in its list").hint(
+            return Err(Refusal::wrong("has an empty part in its list").hint(
                 "write the words with one comma between them; a template or variable may have come out empty",
             ));
         }
