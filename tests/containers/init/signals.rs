@@ -117,8 +117,8 @@ fn group_forwards_to_the_process_group() {
         let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", init);
         let mut live = start.live(&["/capshim", "/listen", "--twin"]);
         // Both, in whichever order.
-        live.line();
-        live.line();
+        next(&mut live, false);
+        next(&mut live, false);
         for signal in [libc::SIGUSR1, libc::SIGUSR2] {
             live.kill(signal);
         }
