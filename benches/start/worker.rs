@@ -2,19 +2,23 @@
 //! the case's program whenever it is told to. Its mounts and capabilities are its own.
 
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
-use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, pipe, setgroups, setresgid, setresuid};
+use nix::unistd::{
+    ForkResult, Gid, Pid, Uid, chdir, fork, pipe, pivot_root, setgroups, setresgid, setresuid,
+};
 
 use crate::cases::{Case, Start};
 
@@ -83,9 +87,7 @@ fn enter(start: &Start) {
     const NONE: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS).expect("unshare(CLONE_NEWNS): scripts/bench must be root");
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).expect("private mounts");
-    for (from, to) in [(&start.passwd, "/etc/passwd"), (&start.group, "/etc/group")] {
-        mount(Some(from), to, NONE, MsFlags::MS_BIND, NONE).expect(to);
-    }
+    new_root(start);
     for number in 0..64 {
         if start.granted.iter().all(|cap| *cap as u8 != number) {
             // SAFETY: takes numbers only. Beyond the last capability it fails.
@@ -96,6 +98,35 @@ fn enter(start: &Start) {
     setgroups(&[gid, Gid::from_raw(2000)]).expect("setgroups");
     setresgid(gid, gid, gid).expect("setresgid");
     setresuid(uid, uid, uid).expect("setresuid");
+}
+
+/// As a container sees its image: the two files lie on the root's own mount, over this machine's.
+fn new_root(start: &Start) {
+    const NONE: Option<&str> = None;
+    const NO_FLAGS: MsFlags = MsFlags::empty();
+    // In memory: a layer must not lie within another one.
+    let layers = start.passwd.parent().expect("a folder").join("layers");
+    fs::create_dir_all(&layers).expect("a folder");
+    mount(Some("tmpfs"), &layers, Some("tmpfs"), NO_FLAGS, NONE).expect("tmpfs");
+    let [upper, work, root] = ["upper", "work", "root"].map(|name| layers.join(name));
+    for folder in [&upper.join("etc"), &work, &root] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    for folder in [&layers, &upper, &upper.join("etc"), &root] {
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).expect("chmod");
+    }
+    for (from, name) in [(&start.passwd, "passwd"), (&start.group, "group")] {
+        fs::copy(from, upper.join("etc").join(name)).expect("a copy");
+    }
+    let options = format!("lowerdir=/,upperdir={},workdir={}", upper.display(), work.display());
+    mount(Some("overlay"), &root, Some("overlay"), NO_FLAGS, Some(options.as_str())).expect("overlay");
+    for name in ["proc", "dev", "tmp"] {
+        let bind = MsFlags::MS_BIND | MsFlags::MS_REC;
+        mount(Some(&Path::new("/").join(name)), &root.join(name), NONE, bind, NONE).expect(name);
+    }
+    chdir(&root).expect("chdir");
+    pivot_root(".", ".").expect("pivot_root");
+    umount2(".", MntFlags::MNT_DETACH).expect("umount");
 }
 
 /// The worker's side.
