@@ -17,7 +17,7 @@ use tempfile::TempDir;
 /// Makes the namespaces, and when they are gone removes what is left of them.
 const OUTSIDE: &str = r#"
 trap '' HUP INT TERM
-unshare --mount --net --pid --fork sh -c "$2" init "$1"
+unshare --mount --net --pid --fork sh -c "$2" init "$1" "$3"
 find /sys/fs/cgroup -depth -type d -path "*/${1##*/}*" -exec rmdir {} +
 rm -rf "$1"
 "#;
@@ -34,6 +34,8 @@ busybox ip link set lo up
 # Docker warns of what it is not.
 echo 1 >/proc/sys/net/ipv4/ip_forward
 cp -a "$1/root" "$1/user" /run
+mkdir /run/checkout
+mount --bind "$2" /run/checkout
 for file in passwd group subuid subgid; do
     [ ! -e /etc/$file ] || mount --bind "$1/$file" /etc/$file
 done
@@ -47,6 +49,9 @@ pub const USER: u32 = 2000;
 /// Where Podman's images and settings are, by the user.
 pub const ROOTS: &str = "/run/root";
 pub const USERS: &str = "/run/user";
+
+/// The repository, where the ordinary user reaches it also if it lies in root's home.
+const CHECKOUT: &str = "/run/checkout";
 
 /// Podman's settings: no network, and limits that need no SYS_RESOURCE to set.
 const CONTAINERS_CONF: &str = r#"
@@ -80,7 +85,7 @@ impl Machine {
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).expect("chmod");
         write(&folder);
         let mut outside = Command::new("sh");
-        outside.args(["-c", OUTSIDE, "machine"]).arg(&folder).arg(INIT);
+        outside.args(["-c", OUTSIDE, "machine"]).arg(&folder).arg(INIT).arg(repository());
         let mut first = outside.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("sh");
         let mut init = String::new();
         let mut said = BufReader::new(first.stdout.take().expect("a pipe"));
@@ -110,7 +115,10 @@ impl Machine {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("timeout");
         // In the foreground, since on a terminal it would otherwise be stopped.
-        command.args(["--foreground", "--kill-after=5", "120"]).args(self.words(repository())).arg(program);
+        command
+            .args(["--foreground", "--kill-after=5", "120"])
+            .args(self.words(Path::new(CHECKOUT)))
+            .arg(program);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         command
     }
@@ -121,7 +129,7 @@ impl Machine {
         let ready = UnixDatagram::bind(self.path("ready")).expect("a socket");
         ready.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
         let log = self.path(&format!("{program}.log"));
-        let words = self.words(repository());
+        let words = self.words(Path::new(CHECKOUT));
         let mut daemon = Command::new(&words[0]);
         daemon.args(&words[1..]).arg(program).args(arguments);
         daemon
