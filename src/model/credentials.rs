@@ -86,6 +86,26 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// What a container starts with for this uid, and a gid of the same number.
+    #[cfg(test)]
+    pub fn started(id: u32, granted: CapSet) -> Credentials {
+        Credentials {
+            uid: Ids::all(Uid::new(id).unwrap()),
+            gid: Ids::all(Gid::new(id).unwrap()),
+            groups: Vec::new(),
+            permitted: granted,
+            effective: granted,
+            inheritable: CapSet::EMPTY,
+            ambient: CapSet::EMPTY,
+            no_new_privs: false,
+            securebits: Securebits::default(),
+            has_ambient: true,
+            bounding: Some(granted),
+            own_file: None,
+            overflow_gid: OverflowGid::Unknown,
+        }
+    }
+
     /// Whether this gid is a group of this user namespace and can be asked for.
     pub fn is_mapped(&self, gid: Gid) -> bool {
         gid.raw() != OVERFLOW_ID || self.overflow_gid != OverflowGid::Unknown

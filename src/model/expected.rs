@@ -55,7 +55,6 @@ fn compare<T: PartialEq>(found: &mut Vec<String>, what: &str, plan: &T, now: &T,
 mod tests {
     use super::*;
     use crate::model::caps::Cap;
-    use crate::model::credentials::{OverflowGid, Securebits};
     use crate::model::ids::Id;
 
     type Change = fn(&mut Credentials);
@@ -66,19 +65,11 @@ mod tests {
         let expected =
             Expected { uid, gid, groups: vec![gid], caps, bounding: Some(caps), no_new_privs: true };
         let now = Credentials {
-            uid: Ids::all(uid),
-            gid: Ids::all(gid),
             groups: vec![gid],
-            permitted: caps,
-            effective: caps,
             inheritable: caps,
             ambient: caps,
             no_new_privs: true,
-            securebits: Securebits::default(),
-            has_ambient: true,
-            bounding: Some(caps),
-            own_file: None,
-            overflow_gid: OverflowGid::Unknown,
+            ..Credentials::started(1000, caps)
         };
         (expected, now)
     }

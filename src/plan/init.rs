@@ -91,8 +91,6 @@ pub fn init_plan(
 mod tests {
     use super::*;
     use crate::accounts::entries::Accounts;
-    use crate::model::credentials::{Ids, OverflowGid, Securebits};
-    use crate::model::ids::{Gid, Id, Uid};
     use crate::plan::{Plan, plan};
     use crate::settings::Config;
 
@@ -101,21 +99,7 @@ mod tests {
     const SETPCAP: CapSet = CapSet::of(&[Cap::CAP_SETPCAP]);
 
     fn planned(uid: u32, granted: CapSet, user: &std::ffi::CStr) -> Plan {
-        let start = Credentials {
-            uid: Ids::all(Uid::new(uid).unwrap()),
-            gid: Ids::all(Gid::new(uid).unwrap()),
-            groups: Vec::new(),
-            permitted: granted,
-            effective: granted,
-            inheritable: CapSet::EMPTY,
-            ambient: CapSet::EMPTY,
-            no_new_privs: false,
-            securebits: Securebits::default(),
-            has_ambient: true,
-            bounding: Some(granted),
-            own_file: None,
-            overflow_gid: OverflowGid::Unknown,
-        };
+        let start = Credentials::started(uid, granted);
         let config = Config::parse(&[user, c"CAPSHIM_CAPS=ipc_lock", c"CAPSHIM_INIT=1"]).unwrap();
         plan(&config, &start, &Accounts::default()).unwrap()
     }

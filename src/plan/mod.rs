@@ -249,25 +249,15 @@ fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::credentials::{Ids, OverflowGid};
-    use crate::model::ids::Id;
+    use crate::model::credentials::Ids;
 
     #[test]
     fn a_user_that_does_not_count_is_shown_escaped_and_cut() {
         let start = Credentials {
-            uid: Ids::all(Uid::new(1000).unwrap()),
             gid: Ids::all(Gid::ROOT),
-            groups: Vec::new(),
-            permitted: CapSet::EMPTY,
-            effective: CapSet::EMPTY,
-            inheritable: CapSet::EMPTY,
-            ambient: CapSet::EMPTY,
             no_new_privs: true,
-            securebits: Securebits::default(),
-            has_ambient: true,
             bounding: None,
-            own_file: None,
-            overflow_gid: OverflowGid::Unknown,
+            ..Credentials::started(1000, CapSet::EMPTY)
         };
         // U+009B begins a terminal's control sequence.
         let user = format!("1001:{}", "\u{9b}".repeat(1000));

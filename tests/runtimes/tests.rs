@@ -11,7 +11,7 @@ mod wrapping;
 
 /// The same users and groups, and the same words for what a container left behind, as in the
 /// tests that start runc by themselves.
-#[allow(dead_code)]
+#[expect(dead_code, reason = "the tests that start runc use the rest")]
 #[path = "../containers/harness/container/mod.rs"]
 mod container;
 

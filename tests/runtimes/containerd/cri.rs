@@ -101,7 +101,8 @@ impl Cri {
     }
 }
 
-/// Asks until there is an answer.
+/// Asks until there is an answer. The sleep only lies between two questions: no test rests on how
+/// long it is.
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;

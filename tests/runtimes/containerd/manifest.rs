@@ -45,7 +45,7 @@ macro_rules! strict {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
         #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-        #[allow(dead_code)]
+        #[allow(dead_code, reason = "a field that no test reads is one that a manifest may have")]
         pub struct $name { $(pub $field: $type,)* }
     )*};
 }
