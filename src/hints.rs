@@ -1,10 +1,9 @@
 //! The words to type in a hint, for Kubernetes and for Docker or Podman.
 //!
-//! Pure. It does not choose between cures: `plan::refusals` does.
+//! Pure. It does not choose between ways.
 //!
-//! A hint has its ways separated by `; or `. Where they differ by who starts the container,
-//! a way has both, `Kubernetes: ...; Docker/Podman: ...`; the rest of it is for either. The
-//! tests take a hint apart by these words and perform it.
+//! Where a way differs by who starts the container, it has both, `Kubernetes: ...; Docker/Podman: ...`;
+//! the rest of it is for either. The tests type what stands there.
 #![forbid(unsafe_code)]
 
 use crate::model::caps::{Cap, CapSet};
@@ -60,17 +59,26 @@ pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
 }
 
 /// Two ways to these for a user who is not root.
-pub fn non_root_start(caps: CapSet, path: &str, start: &Credentials) -> String {
+pub fn non_root_start(caps: CapSet, start: &Credentials) -> [String; 2] {
+    let on_file = format!(
+        "put them on the file, as the image is built or as an init container copies it: {}",
+        own_file_caps(caps, &this_program(start))
+    );
     let all = caps | CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
-    let (uid, gid) = (start.uid.effective, start.gid.effective);
-    format!(
-        "put them on the file, as the image is built or as an init container copies it: {}; or start as root with {}={uid}:{gid}: Kubernetes: \
-         securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
-        own_file_caps(caps, path),
+    let as_root = format!(
+        "start as root with {}={}:{}: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
         names::USER,
+        start.uid.effective,
+        start.gid.effective,
         pod_field(all),
         flags(all),
-    )
+    );
+    [on_file, as_root]
+}
+
+/// Without this setting.
+pub fn leave_out(setting: &str) -> String {
+    format!("leave {setting} out")
 }
 
 /// As `CAPSHIM_CAPS` and `--file-caps` take them.

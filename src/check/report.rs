@@ -265,7 +265,7 @@ pub fn refused(to: &mut Layout, refusal: &Refusal) {
     to.title("outcome");
     to.painted(Paint::Red, "  the application would not start");
     to.line(&format!("  cause: {}", refusal.cause));
-    if let Some(hint) = &refusal.hint {
+    if let Some(hint) = refusal.hint_line() {
         to.line(&format!("  hint:  {hint}"));
     }
     to.line(&format!("  exit code {}", refusal.exit as u8));

@@ -87,8 +87,6 @@ fn this_program() -> Result<Vec<u8>, Refusal> {
 /// Where the copy goes, and what it is to be.
 struct Target<'a> {
     folder: OwnedFd,
-    /// `f_type`, statfs(2).
-    filesystem: u64,
     mount: FsFlags,
     /// In the directory.
     name: &'a CStr,
@@ -112,11 +110,11 @@ impl<'a> Target<'a> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let folder = open(folder.as_c_str(), flags, Mode::empty())
             .map_err(|errno| attempt.failed(format!("open({})", attempt.folder), errno))?;
-        let filesystem = fstatfs(&folder)
+        let mount = fstatfs(&folder)
+            .map(|filesystem| filesystem.flags())
             .map_err(|errno| attempt.failed(format!("fstatfs({})", attempt.folder), errno))?;
         let caps = (!file_caps.is_empty()).then(|| FileCaps::only_permitted(file_caps));
-        let (filesystem, mount) = (filesystem.filesystem_type().0 as u64, filesystem.flags());
-        let target = Target { folder, filesystem, mount, name, path, caps, attempt };
+        let target = Target { folder, mount, name, path, caps, attempt };
         target.refuse_what_is_no_file()?;
         Ok(target)
     }
@@ -217,7 +215,7 @@ impl<'a> Target<'a> {
     fn caps_refused(&self, caps: FileCaps, errno: Errno, file: &File) -> Refusal {
         let call = self.call("fsetxattr", &format!(", security.capability, {caps}"));
         let gid = fstat(file).ok().map(|status| status.st_gid);
-        self.attempt.caps_refused(call, errno, gid, self.filesystem)
+        self.attempt.caps_refused(call, errno, gid)
     }
 
     /// A call on the temporary file, whose whole name would say nothing to anybody.

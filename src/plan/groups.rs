@@ -6,10 +6,9 @@
 use crate::accounts::entries::{Accounts, Standing};
 use crate::accounts::resolve;
 use crate::model::credentials::Credentials;
-use crate::model::error::Refusal;
-use crate::model::ids::Gid;
+use crate::model::ids::{Gid, Id, OVERFLOW_ID};
 use crate::plan::change::{Dropped, Groups, Why};
-use crate::plan::refusals;
+use crate::plan::reasons::Reason;
 use crate::settings::Config;
 use crate::settings::groups::Inherited;
 
@@ -25,7 +24,7 @@ pub fn decide(
     accounts: &Accounts,
     gid: Gid,
     switches: bool,
-) -> Result<Groups, Refusal> {
+) -> Result<Groups, Reason> {
     let inherited = &start.groups;
     let listed = resolve::resolve_groups(&config.groups, accounts)?;
     let uncertain = !inherited.iter().all(|gid| start.is_certain(*gid));
@@ -64,19 +63,22 @@ pub fn decide(
                 }
             }
             if !unknown.is_empty() {
-                list.extend(&unknown);
-                return Err(refusals::whose(&unknown, list, gid, config, accounts));
+                let mut others: Vec<Gid> = list.into_iter().chain(unknown.iter().copied()).collect();
+                others.retain(|group| *group != gid);
+                others.sort_unstable();
+                return Err(Reason::UnknownGroups { unknown, others });
             }
         }
         Inherited::Keep if !others().all(|group| start.is_mapped(group)) => {
-            return Err(refusals::cannot_keep(others().collect(), config));
+            let others = others().filter(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
+            return Err(Reason::UnmappedGroup { others: others.collect() });
         }
         Inherited::Keep => list.extend(others()),
         Inherited::Drop => {}
     }
     list.sort_unstable();
     if list.len() > MOST_GROUPS {
-        return Err(refusals::too_many_groups(&list, MOST_GROUPS));
+        return Err(Reason::TooManyGroups { list, most: MOST_GROUPS });
     }
     Ok(Groups { list, dropped, uncertain })
 }

@@ -50,7 +50,8 @@ pub fn prepare(mut start: Credentials, config: Result<Config, Refusal>) -> Resul
         start.overflow_gid = observe::overflow_gid();
     }
     let (accounts, notes) = accounts(&config, &start)?;
-    let mut plan = plan::plan(&config, &start, &accounts)?;
+    let planned = plan::plan(&config, &start, &accounts);
+    let mut plan = planned.map_err(|reason| reason.refusal(&config, &start, &accounts))?;
     plan.notes.splice(0..0, notes);
     if let Some(init) = plan.init.as_mut().filter(|_| std::process::id() == 1) {
         init.as_pid_1();

@@ -41,11 +41,13 @@ impl FromStr for Request {
         let both = request.required & request.optional;
         if !both.is_empty() {
             return Err(Refusal::wrong(format!("lists {both} with and without ?"))
-                .hint("write it once: with ? if the application can do without; or without ? if it cannot"));
+                .hint("write it once: with ? if the application can do without")
+                .or("without ? if it cannot"));
         }
         if none && !(request.required | request.optional).is_empty() {
             return Err(Refusal::wrong("lists none beside capabilities")
-                .hint("write none alone; or leave none out of the list"));
+                .hint("write none alone")
+                .or("leave none out of the list"));
         }
         Ok(request)
     }
@@ -145,6 +147,6 @@ mod tests {
     fn a_misspelt_capability_is_answered_with_the_nearest_one() {
         let refusal = "ipc_lok".parse::<Request>().unwrap_err();
         assert_eq!(refusal.cause, "has an unknown capability 'ipc_lok'");
-        assert!(refusal.hint.unwrap().starts_with("the nearest one is IPC_LOCK"));
+        assert!(refusal.ways[0].starts_with("the nearest one is IPC_LOCK"));
     }
 }

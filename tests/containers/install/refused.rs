@@ -188,7 +188,7 @@ fn a_file_system_without_file_capabilities_is_named() {
         output.stderr,
         lines(
             "fsetxattr(/ram/.capshim.*, security.capability, IPC_LOCK=p): EOPNOTSUPP: Operation not supported on transport endpoint: \
-             ramfs, at /ram, has no file capabilities",
+             the file system at /ram has no file capabilities",
             "use a volume that has them: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; Docker/Podman: --tmpfs, or a volume \
              on a local disk"
         )
