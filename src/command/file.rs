@@ -20,7 +20,7 @@ use crate::model::ids::{Gid, Id, Uid};
 use crate::plan::notes::Note;
 use crate::process::apply::Verified;
 use crate::process::chain::{self, Link};
-use crate::process::observe;
+use crate::process::{observe, reach};
 use crate::system;
 
 /// What the command's file does at exec. It leaves the sets as they are, ambient aside.
@@ -62,7 +62,7 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect> {
     if now.bounding.is_none() && file.caps.is_some() {
         before.bounding = observe::bounding()?;
     }
-    let name = shown(holder.to_bytes());
+    let name = name_of(&holder);
     let after = outcome::judge(&before, &file).map_err(|unfit| {
         refusals::refusal(unfit, &name, file.caps.unwrap_or_default(), &before, verified.start())
     })?;
@@ -80,10 +80,15 @@ fn refuse_unknown(file: &CStr, errno: Errno, before: &Before) -> Result<(), Refu
     Err(refusals::unknown_file(&shown(file.to_bytes()), errno, before))
 }
 
+/// The name of the file that has the attributes, and not that of a link to it.
+fn name_of(path: &CStr) -> String {
+    shown(reach::file_itself(path).to_bytes())
+}
+
 /// What a file would bring into exec. A file that is not there is left to execve(2) to name.
 fn executable_facts(path: &CStr) -> Result<Executable> {
     let Ok(status) = stat(path) else { return Ok(Executable::default()) };
-    let name = || shown(path.to_bytes());
+    let name = || name_of(path);
     let set_uid = status.st_mode & libc::S_ISUID != 0;
     // Without the group's execute bit, set-group-ID meant mandatory locking.
     let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);

@@ -82,7 +82,9 @@ fn without_capabilities(refusal: Refusal, name: &str) -> Refusal {
         .hint(format!(
             "remove them when the image is built, capshim gives the capabilities instead: setcap -r {name}"
         ))
-        .or(format!("run a copy, which has none: cp {name} {name}-copy"))
+        .or(format!(
+            "replace the file by a copy, which has none: cp {name} {name}.new && mv {name}.new {name}"
+        ))
 }
 
 /// A third way is there where the file makes its permitted set effective and could be given the same

@@ -14,6 +14,7 @@ use nix::sys::statvfs::FsFlags;
 use crate::model::credentials::{OwnFile, Unknown};
 use crate::model::file_caps::FileCaps;
 use crate::process::chain::{Link, chain};
+use crate::process::reach::file_itself;
 use crate::system;
 
 /// The file itself, whatever became of its name.
@@ -39,12 +40,12 @@ fn by_path() -> (CString, Result<Option<FileCaps>, Unknown>) {
     let Link { path, start } = executed();
     // What cannot be read may be a script, and its interpreter this program.
     let caps = start.map_err(|errno| Unknown("open", errno)).and_then(|_| caps(&path));
-    (path, caps)
+    (file_itself(&path), caps)
 }
 
 /// Its path, for the words of a hint.
 pub fn path() -> CString {
-    exe().ok().flatten().and_then(name).unwrap_or_else(|| executed().path)
+    exe().ok().flatten().and_then(name).unwrap_or_else(|| file_itself(&executed().path))
 }
 
 /// By which path its content can be read.

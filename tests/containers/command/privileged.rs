@@ -17,8 +17,8 @@ fn lock() -> Container {
 fn refused(container: Container, command: &[&str], cause: &str, instead: &str) {
     let file = cause.split(':').next().unwrap_or_default();
     let remove = format!(
-        "remove them when the image is built, capshim gives the capabilities instead: setcap -r {file}; or run a copy, which has none: \
-         cp {file} {file}-copy"
+        "remove them when the image is built, capshim gives the capabilities instead: setcap -r {file}; or replace the file by a \
+         copy, which has none: cp {file} {file}.new && mv {file}.new {file}"
     );
     container.shim(command).refuses(126, &lines(cause, &format!("{remove}{instead}")));
 }

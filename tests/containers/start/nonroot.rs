@@ -217,8 +217,8 @@ fn an_application_with_a_wrong_effective_file_runs_as_a_copy() {
     checked(image, &["/shim/capshim", "/app"]).refuses(
         126,
         "capshim: /app: its file capabilities demand NET_RAW, not granted to this container, so it cannot be executed\n\
-         capshim: hint: remove them when the image is built, capshim gives the capabilities instead: setcap -r /app; or run a copy, \
-         which has none: cp /app /app-copy\n",
+         capshim: hint: remove them when the image is built, capshim gives the capabilities instead: setcap -r /app; or replace the \
+         file by a copy, which has none: cp /app /app.new && mv /app.new /app\n",
     );
     // As an init container makes it, from the application's own image into the volume.
     let copier = image().volume(volume.folder(), "/copies", &[]);

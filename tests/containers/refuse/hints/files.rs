@@ -64,6 +64,18 @@ fn file_capabilities_go_or_are_asked_for() {
     };
     let comes = without_no_new_privs(1000, "none", "NET_RAW, IPC_LOCK");
     performs("command/refusals::without_capabilities", without, &gone(&comes));
+    // By a link, by a name that it acts by, or as the interpreter of a script.
+    for command in [
+        &["/capshim", "/bin/sh", "-c", "exec /state"][..],
+        &["/capshim", "sh", "-c", "exec /state"],
+        &["/capshim", "/script"],
+    ] {
+        let shell = || {
+            let image = |image: Container| image.script("/script", "#!/bin/sh\nexec /state\n");
+            lock().command(command).with(image).with(|image| image.file_caps("/bin/busybox", "cap_kill=ep"))
+        };
+        performs("command/refusals::without_capabilities", shell, &gone(&with_lock));
+    }
     // No malformed attribute can be written: a filter says that there is one.
     let unfiltered: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     let malformed = || lock().with(|container| container.no_new_privs().deny("getxattr", libc::EINVAL));
@@ -72,7 +84,7 @@ fn file_capabilities_go_or_are_asked_for() {
         malformed,
         &[
             ByHand("setcap -r /state", &unfiltered, &with_lock),
-            ByHand("run a copy, which has none", &unfiltered, &with_lock),
+            ByHand("replace the file by a copy, which has none", &unfiltered, &with_lock),
         ],
     );
 }

@@ -1,4 +1,4 @@
-//! Hints on what a container was granted: `diagnose`.
+//! Hints on what a container was granted.
 
 use crate::harness::container::{Container, Output};
 use crate::harness::start::Start;

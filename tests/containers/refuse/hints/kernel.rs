@@ -1,4 +1,4 @@
-//! Hints on what a kernel, a namespace or a filter does not let happen: `diagnose`.
+//! Hints on what a kernel, a namespace or a filter does not let happen.
 
 use crate::harness::perform::unfiltered;
 use crate::harness::start::Start;
