@@ -20,15 +20,5 @@ pub use output::*;
 pub use process::*;
 pub use signals::*;
 
-use std::ffi::c_long;
-
-use nix::errno::Errno;
-
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("on 32-bit targets these credential calls take 16-bit ids");
-
-pub type Result<T> = std::result::Result<T, Errno>;
-
-pub fn checked(result: c_long) -> Result<c_long> {
-    if result == -1 { Err(Errno::last()) } else { Ok(result) }
-}

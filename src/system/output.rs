@@ -2,10 +2,10 @@
 
 use std::ffi::c_int;
 
+use nix::Result;
 use nix::errno::Errno;
 
 use crate::system::signals::{bit, pending, sigprocmask, take_signal};
-use crate::system::{Result, checked};
 
 /// Writes all of it to standard output, in one call if the kernel takes it so. Nobody is told where
 /// that is closed.
@@ -77,7 +77,7 @@ pub fn write_blocked(fd: c_int, bytes: &[u8]) -> Result<usize> {
 /// write(2).
 fn write(fd: c_int, bytes: &[u8]) -> Result<usize> {
     // SAFETY: reads `bytes.len()` bytes.
-    checked(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) })
+    Errno::result(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) })
         .map(|written| written as usize)
 }
 
