@@ -117,8 +117,7 @@ pub fn getgroups() -> Result<Vec<u32>> {
 
 fn getgroups_into(buffer: &mut [u32]) -> Result<Vec<u32>> {
     // SAFETY: at most `buffer.len()` ids are written.
-    let count =
-        Errno::result(unsafe { libc::syscall(libc::SYS_getgroups, buffer.len(), buffer.as_mut_ptr()) })?;
+    let count = Errno::result(unsafe { libc::getgroups(buffer.len() as c_int, buffer.as_mut_ptr()) })?;
     Ok(buffer[..count as usize].to_vec())
 }
 

@@ -1,6 +1,6 @@
 //! Files and descriptors.
 
-use std::ffi::{CStr, CString, c_int, c_long};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd;
 
 /// Those of the descriptors 0 to 2 that are open, with what they are (fstat(2)).
 pub fn standard_streams() -> impl Iterator<Item = (BorrowedFd<'static>, FileStat)> {
@@ -26,25 +27,21 @@ pub(super) fn standard_stream(number: c_int) -> BorrowedFd<'static> {
 /// `None` where it has none or where none can be for this user namespace (EOVERFLOW).
 pub fn security_capability(path: &CStr) -> Result<Option<Vec<u8>>> {
     // SAFETY: writes at most `length` bytes to `value`; the strings end in NUL.
-    attribute(|name, value, length| unsafe {
-        libc::syscall(libc::SYS_getxattr, path.as_ptr(), name.as_ptr(), value, length)
-    })
+    attribute(|name, value, length| unsafe { libc::getxattr(path.as_ptr(), name, value, length) })
 }
 
 /// The same of an open file (fgetxattr(2)).
 pub fn security_capability_of(file: BorrowedFd) -> Result<Option<Vec<u8>>> {
     // SAFETY: writes at most `length` bytes to `value`; the name ends in NUL.
-    attribute(|name, value, length| unsafe {
-        libc::syscall(libc::SYS_fgetxattr, file.as_raw_fd(), name.as_ptr(), value, length)
-    })
+    attribute(|name, value, length| unsafe { libc::fgetxattr(file.as_raw_fd(), name, value, length) })
 }
 
 const SECURITY_CAPABILITY: &CStr = c"security.capability";
 
-fn attribute(get: impl FnOnce(&CStr, *mut u8, usize) -> c_long) -> Result<Option<Vec<u8>>> {
+fn attribute(get: impl FnOnce(*const c_char, *mut c_void, usize) -> isize) -> Result<Option<Vec<u8>>> {
     // No revision of the attribute is longer than 24 bytes; a longer one is ERANGE.
     let mut value = [0; 64];
-    match Errno::result(get(SECURITY_CAPABILITY, value.as_mut_ptr(), value.len())) {
+    match Errno::result(get(SECURITY_CAPABILITY.as_ptr(), value.as_mut_ptr().cast(), value.len())) {
         Ok(length) => Ok(Some(value[..length as usize].to_vec())),
         Err(Errno::ENODATA | Errno::ENOTSUP | Errno::EOVERFLOW) => Ok(None),
         Err(errno) => Err(errno),
@@ -54,18 +51,10 @@ fn attribute(get: impl FnOnce(&CStr, *mut u8, usize) -> c_long) -> Result<Option
 /// Writes the `security.capability` attribute of an open file (fsetxattr(2)); needs SETFCAP
 /// effective.
 pub fn set_security_capability(file: BorrowedFd, value: &[u8]) -> Result<()> {
+    let name = SECURITY_CAPABILITY.as_ptr();
     // SAFETY: reads `value.len()` bytes; the name ends in NUL.
-    Errno::result(unsafe {
-        libc::syscall(
-            libc::SYS_fsetxattr,
-            file.as_raw_fd(),
-            SECURITY_CAPABILITY.as_ptr(),
-            value.as_ptr(),
-            value.len(),
-            0 as c_long,
-        )
-    })
-    .map(drop)
+    Errno::result(unsafe { libc::fsetxattr(file.as_raw_fd(), name, value.as_ptr().cast(), value.len(), 0) })
+        .map(drop)
 }
 
 /// For reading, with no wait for the other side of a FIFO (open(2)).
@@ -88,13 +77,13 @@ pub fn open_on_root_mount(path: &CStr) -> Result<File> {
     openat2(AT_FDCWD, path, how).map(File::from)
 }
 
-/// Where a symbolic link leads (readlink(2)).
+/// Where a symbolic link leads (readlinkat(2), in one call: no link is longer than PATH_MAX).
 pub fn read_link(path: &CStr) -> Result<CString> {
     let mut target = vec![0; libc::PATH_MAX as usize];
+    let buffer = target.as_mut_ptr().cast();
     // SAFETY: writes at most `target.len()` bytes; the string ends in NUL.
-    let length = Errno::result(unsafe {
-        libc::syscall(libc::SYS_readlinkat, libc::AT_FDCWD, path.as_ptr(), target.as_mut_ptr(), target.len())
-    })?;
+    let length =
+        Errno::result(unsafe { libc::readlinkat(libc::AT_FDCWD, path.as_ptr(), buffer, target.len()) })?;
     target.truncate(length as usize);
     CString::new(target).map_err(|_| Errno::UnknownErrno)
 }
@@ -158,8 +147,7 @@ fn close_range(first: c_int, last: c_int) {
         // milliard would take minutes.
         const MOST: c_int = 65536;
         for fd in first..=last.min(MOST) {
-            // SAFETY: the caller's promise.
-            unsafe { libc::close(fd) };
+            let _ = unistd::close(fd);
         }
     }
 }

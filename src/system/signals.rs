@@ -154,7 +154,7 @@ pub fn bit(signal: c_int) -> u64 {
 /// kill(2), of any signal; a negative number is a process group.
 pub fn kill(process: c_int, signal: c_int) -> Result<()> {
     // SAFETY: takes numbers only.
-    Errno::result(unsafe { libc::syscall(libc::SYS_kill, process, signal) }).map(drop)
+    Errno::result(unsafe { libc::kill(process, signal) }).map(drop)
 }
 
 /// Stops this process, and those of its process group that it may signal, by this signal, which is
