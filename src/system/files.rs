@@ -1,6 +1,6 @@
 //! Files and descriptors.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::fs::File;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -96,22 +96,18 @@ pub fn mount_flags(path: &CStr) -> Result<FsFlags> {
 
 /// Whether the effective ids may execute a file or search a directory (faccessat2(2)).
 pub fn may_execute(path: &CStr) -> Result<()> {
-    // SAFETY: the string ends in NUL.
-    let effective = unsafe {
-        libc::syscall(libc::SYS_faccessat2, libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS)
+    // SAFETY: the string ends in NUL. faccessat(2) takes no flags and does not look at them.
+    let ask = |call: c_long| unsafe {
+        libc::syscall(call, libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS)
     };
-    match Errno::result(effective) {
-        result @ (Ok(_) | Err(Errno::ENOENT | Errno::ENOTDIR)) => result.map(drop),
+    match Errno::result(ask(libc::SYS_faccessat2)) {
         // Before Linux 5.8, or under a seccomp filter, whatever errno that answers with. All ids
         // are equal by now, so faccessat(2) differs only in not counting capabilities: what was
         // refused in earnest, it refuses too.
-        Err(_) => {
-            // SAFETY: the string ends in NUL.
-            Errno::result(unsafe {
-                libc::syscall(libc::SYS_faccessat, libc::AT_FDCWD, path.as_ptr(), libc::X_OK)
-            })
-            .map(drop)
+        Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR) => {
+            Errno::result(ask(libc::SYS_faccessat)).map(drop)
         }
+        result => result.map(drop),
     }
 }
 

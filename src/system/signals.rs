@@ -8,15 +8,9 @@ use nix::errno::Errno;
 
 use crate::system::entry::{environ, strings};
 
-/// Blocks all signals that can be blocked, for the rest of this process (rt_sigprocmask(2)).
+/// Blocks all signals that can be blocked, for the rest of this process.
 pub fn block_signals() -> Result<()> {
-    let all = u64::MAX;
-    let nothing = ptr::null_mut::<u64>();
-    // SAFETY: reads one set of 8 bytes, which is the kernel's size of one, and writes none.
-    Errno::result(unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &all, nothing, size_of::<u64>())
-    })
-    .map(drop)
+    rt_sigprocmask(libc::SIG_SETMASK, u64::MAX, None)
 }
 
 /// Blocks all signals where an entry of the environment asks for it.
@@ -51,15 +45,19 @@ impl Blocked {
     }
 }
 
-/// rt_sigprocmask(2): the mask as it was before.
+/// Changes the mask; the result is the mask as it was before.
 pub fn sigprocmask(how: c_int, mask: u64) -> Result<u64> {
     let mut before = u64::MAX;
-    // SAFETY: reads and writes sets of the size that is given.
-    Errno::result(unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, how, &mask, &mut before, size_of::<u64>())
-    })?;
+    rt_sigprocmask(how, mask, Some(&mut before))?;
     // No mask has SIGKILL in it: this one would be left by a call that only pretends.
     if before == u64::MAX { Err(Errno::UnknownErrno) } else { Ok(before) }
+}
+
+fn rt_sigprocmask(how: c_int, mask: u64, before: Option<&mut u64>) -> Result<()> {
+    let before = before.map_or(ptr::null_mut(), ptr::from_mut);
+    // SAFETY: reads a set of the size that is given, and writes one if there is a place for it.
+    Errno::result(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &mask, before, size_of::<u64>()) })
+        .map(drop)
 }
 
 /// The blocked signals that have come, to this thread or to the process (rt_sigpending(2)).
