@@ -1,5 +1,7 @@
-//! The calls that read and change credentials, made directly: libc's wrappers act on all threads
-//! of a process and may replace the errno, while this process has one thread.
+//! The calls that read and change credentials, where nix lacks them or makes more than one.
+//!
+//! Those that change ids and groups are made directly: libc's wrappers act on all threads of a
+//! process, block signals meanwhile and may replace the errno, while this process has one thread.
 
 use std::ffi::{c_int, c_long};
 
@@ -106,7 +108,7 @@ pub fn setresgid(gid: u32) -> Result<()> {
     Errno::result(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
 }
 
-/// getgroups(2). The buffer begins with 4294967295, no valid id.
+/// getgroups(2), which nix calls twice. The buffer begins with 4294967295, no valid id.
 pub fn getgroups() -> Result<Vec<u32>> {
     // Enough for most, so that one call will do; NGROUPS_MAX is enough for all.
     match getgroups_into(&mut [u32::MAX; 64]) {

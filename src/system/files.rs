@@ -18,8 +18,8 @@ pub fn standard_streams() -> impl Iterator<Item = (BorrowedFd<'static>, FileStat
 
 /// One of the descriptors 0 to 2.
 pub(super) fn standard_stream(number: c_int) -> BorrowedFd<'static> {
-    // SAFETY: nothing in this program closes it. If it was closed from the start, each call on it
-    // fails with EBADF until a file that is opened gets its number.
+    // SAFETY: nothing in this program closes one that it was started with. A call on one that was
+    // closed already fails with EBADF.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
@@ -112,7 +112,7 @@ pub fn may_execute(path: &CStr) -> Result<()> {
 }
 
 /// pipe2(2), both ends closed on exec: the reader and the writer. The buffer begins with -1, no
-/// descriptor.
+/// descriptor; nix's begins with whatever is in memory, which a faked call leaves there.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     // SAFETY: writes two descriptors.

@@ -104,7 +104,7 @@ pub fn next_change() -> Result<Option<(c_int, Changed)>> {
     }
 }
 
-/// waitid(2).
+/// waitid(2). nix knows no real-time signal, by which a child can end as well.
 fn waitid(kind: libc::idtype_t, id: c_int, options: c_int) -> Result<Option<(c_int, Changed)>> {
     let mut info = SigInfo::default();
     // SAFETY: writes one siginfo_t.
