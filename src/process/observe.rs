@@ -10,6 +10,8 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
+use nix::sys::prctl::get_no_new_privs;
+use nix::unistd::{getresgid, getresuid};
 
 use crate::model::caps::{Cap, CapSet};
 use crate::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
@@ -25,15 +27,19 @@ pub fn read() -> Result<Credentials> {
         return Err(failures::call_lied("capget reported success but gave no sets").into());
     }
     let (has_ambient, ambient) = ambient(caps.permitted & caps.inheritable)?;
+    let now = getresuid().context("getresuid")?;
+    let uid = ids("getresuid", [now.real, now.effective, now.saved].map(|id| id.as_raw()))?;
+    let now = getresgid().context("getresgid")?;
+    let gid = ids("getresgid", [now.real, now.effective, now.saved].map(|id| id.as_raw()))?;
     Ok(Credentials {
-        uid: ids("getresuid", system::getresuid())?,
-        gid: ids("getresgid", system::getresgid())?,
+        uid,
+        gid,
         groups: groups()?,
         permitted: caps.permitted,
         effective: caps.effective,
         inheritable: caps.inheritable,
         ambient,
-        no_new_privs: system::no_new_privs().context("prctl(PR_GET_NO_NEW_PRIVS)")?,
+        no_new_privs: get_no_new_privs().context("prctl(PR_GET_NO_NEW_PRIVS)")?,
         securebits: securebits()?,
         has_ambient,
         bounding: None,
@@ -113,13 +119,12 @@ fn groups() -> Result<Vec<Gid>> {
     Ok(groups)
 }
 
-fn ids<T: Id>(call: &'static str, raw: Result<[u32; 3], Errno>) -> Result<Ids<T>> {
-    let [real, effective, saved] = raw.context(call)?;
+fn ids<T: Id>(call: &'static str, [real, effective, saved]: [u32; 3]) -> Result<Ids<T>> {
     let id = valid(call);
     Ok(Ids { real: id(real)?, effective: id(effective)?, saved: id(saved)? })
 }
 
-/// 4294967295 is what the buffers held before the call: it did not fill them.
+/// 4294967295 is what the buffers held before the call, nix's too: it did not fill them.
 fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T> {
     move |raw| {
         T::new(raw)
