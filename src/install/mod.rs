@@ -34,7 +34,7 @@ use crate::{plan, system};
 pub struct Installed {
     path: String,
     caps: Option<FileCaps>,
-    pub warnings: Vec<Note>,
+    pub notes: Vec<Note>,
 }
 
 /// One line for a container's log.
@@ -59,7 +59,7 @@ pub fn install(path: &CStr, file_caps: CapSet) -> anyhow::Result<Installed> {
     // the size of files is limited, in place of which write(2) then says EFBIG.
     system::block_signals().map_err(|errno| refusals::failed("rt_sigprocmask", errno))?;
     target.replace(&program)?;
-    Ok(Installed { path: target.path(), caps: target.caps, warnings: target.warnings() })
+    Ok(Installed { path: target.path(), caps: target.caps, notes: target.notes() })
 }
 
 /// Right after exec, another user than root has effective, beyond ambient, only what a file
@@ -103,6 +103,7 @@ impl<'a> Target<'a> {
         let attempt = Attempt {
             uid: start.uid.effective,
             effective: start.effective,
+            has_ambient: start.has_ambient,
             file_caps,
             folder: shown(folder.to_bytes()),
             folder_status: stat(folder.as_c_str()).ok().map(|status| (status.st_uid, status.st_mode)),
@@ -140,7 +141,7 @@ impl<'a> Target<'a> {
         let temporary = c_string(format!(".capshim.{:016x}", system::random_number()));
         let temporary = temporary.as_c_str();
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(&self.folder, temporary, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        let file = openat(&self.folder, temporary, flags, Mode::from_bits_truncate(Copy::NEW_MODE))
             .map_err(|errno| self.failed("open", ", O_CREAT | O_EXCL", errno))?;
 
         let replaced = self.fill(File::from(file), program).and_then(|written| {
@@ -209,7 +210,13 @@ impl<'a> Target<'a> {
             mode: status.st_mode & 0o7777,
             caps: xattr.map(|xattr| FileCaps::parse(&xattr)),
         };
-        if made == planned { Ok(status) } else { Err(refusals::differs(&self.path(), &made, &planned)) }
+        if made == planned {
+            Ok(status)
+        } else if made == (Copy { mode: made.mode, ..planned }) && made.mode != Copy::NEW_MODE {
+            Err(self.attempt.mode_differs(&self.path(), made.mode))
+        } else {
+            Err(refusals::differs(&self.path(), &made, &planned))
+        }
     }
 
     fn caps_refused(&self, caps: FileCaps, errno: Errno, file: &File) -> Refusal {
@@ -232,7 +239,7 @@ impl<'a> Target<'a> {
     }
 
     /// Where the copy is to run, the same directory may be mounted otherwise.
-    fn warnings(&self) -> Vec<Note> {
+    fn notes(&self) -> Vec<Note> {
         let nosuid = self.caps.is_some() && self.mount.contains(FsFlags::ST_NOSUID);
         let noexec = self.mount.contains(FsFlags::ST_NOEXEC);
         let folder = || self.attempt.folder.clone();

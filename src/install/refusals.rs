@@ -20,6 +20,7 @@ use crate::process::failures;
 pub struct Attempt {
     pub uid: Uid,
     pub effective: CapSet,
+    pub has_ambient: bool,
     pub file_caps: CapSet,
     /// The directory, fit for a message.
     pub folder: String,
@@ -38,6 +39,9 @@ pub struct Copy {
 impl Copy {
     /// Everyone may execute it, whatever the umask.
     pub const MODE: u32 = 0o755;
+
+    /// Nobody else, as long as it is not finished.
+    pub const NEW_MODE: u32 = 0o600;
 }
 
 impl fmt::Display for Copy {
@@ -129,6 +133,11 @@ impl Attempt {
             .hint(hints::DEFAULT_PROFILE)
             .or("run it on Linux 4.14 or newer, if in a user namespace")
             .or(ANOTHER_VOLUME),
+            Errno::ENOTSUP if !self.has_ambient => because(
+                Exit::NotGranted,
+                "this kernel or sandbox has neither file capabilities nor ambient ones",
+            )
+            .hint(hints::WITHOUT_SANDBOX),
             Errno::ENOTSUP => because(
                 Exit::System,
                 &format!("the file system at {folder} has no file capabilities"),
@@ -136,6 +145,15 @@ impl Attempt {
             .hint(ANOTHER_VOLUME),
             _ => self.failed(call, errno),
         }
+    }
+
+    /// The copy's mode is not the one that was set.
+    pub fn mode_differs(&self, path: &str, mode: u32) -> Refusal {
+        let folder = &self.folder;
+        let cause = format!(
+            "the copy for {path} has mode {mode:04o}, as the file system at {folder} has modes of its own"
+        );
+        Refusal::new(Exit::System, cause).hint(ANOTHER_VOLUME)
     }
 
     /// Whether it is the directory's mode that keeps this process out, and no security module.
@@ -161,7 +179,7 @@ impl Attempt {
     }
 }
 
-const ANOTHER_VOLUME: &str = "use a volume that has them: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; \
+const ANOTHER_VOLUME: &str = "use another volume: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; \
     Docker/Podman: --tmpfs, or a volume on a local disk";
 
 /// Something other than a file has the copy's name.

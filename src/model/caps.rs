@@ -79,6 +79,29 @@ impl CapSet {
         Cap::CAP_BPF,
     ]);
 
+    /// The ones that count only in the initial user namespace, or hardly elsewhere: the kernel asks
+    /// for them by capable() and not by ns_capable() (user_namespaces(7)).
+    pub const OF_INITIAL_NAMESPACE: CapSet = CapSet::of(&[
+        Cap::CAP_LINUX_IMMUTABLE,
+        Cap::CAP_IPC_LOCK,
+        Cap::CAP_SYS_MODULE,
+        Cap::CAP_SYS_RAWIO,
+        Cap::CAP_SYS_PACCT,
+        Cap::CAP_SYS_NICE,
+        Cap::CAP_SYS_RESOURCE,
+        Cap::CAP_SYS_TIME,
+        Cap::CAP_SYS_TTY_CONFIG,
+        Cap::CAP_MKNOD,
+        Cap::CAP_LEASE,
+        Cap::CAP_AUDIT_WRITE,
+        Cap::CAP_AUDIT_CONTROL,
+        Cap::CAP_SYSLOG,
+        Cap::CAP_WAKE_ALARM,
+        Cap::CAP_AUDIT_READ,
+        Cap::CAP_PERFMON,
+        Cap::CAP_BPF,
+    ]);
+
     pub const fn from_bits(bits: u64) -> CapSet {
         CapSet(bits)
     }
@@ -107,6 +130,13 @@ impl CapSet {
 
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether it looks like what `--privileged` grants: all that the node's root has.
+    pub fn is_privileged(self) -> bool {
+        const NOBODY_ASKS_FOR: CapSet =
+            CapSet::of(&[Cap::CAP_SYS_ADMIN, Cap::CAP_SYS_BOOT, Cap::CAP_SYS_MODULE, Cap::CAP_SYS_RAWIO]);
+        NOBODY_ASKS_FOR.is_subset_of(self)
     }
 
     /// The numbers of the members, ascending.

@@ -6,11 +6,12 @@
 use crate::accounts::entries::{Accounts, Standing};
 use crate::accounts::resolve;
 use crate::model::credentials::Credentials;
+use crate::model::error::shown;
 use crate::model::ids::{Gid, Id, OVERFLOW_ID};
 use crate::plan::change::{Dropped, Groups, Why};
 use crate::plan::reasons::Reason;
-use crate::settings::Config;
 use crate::settings::groups::Inherited;
+use crate::settings::{Config, names};
 
 /// NGROUPS_MAX, setgroups(2).
 const MOST_GROUPS: usize = 65536;
@@ -113,6 +114,12 @@ fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -
         Standing::Added => Judgement::Keep,
         Standing::Unknown => Judgement::Unknown,
     }
+}
+
+/// The setting by which a group is kept that `auto` drops; none where no number stands for it.
+pub fn kept_by(group: Gid, why: Why, config: &Config) -> Option<String> {
+    let policy = || shown(config.groups.to_string().as_bytes());
+    (why != Why::MaybeUnmapped).then(|| format!("{}={},{group}", names::GROUPS, policy()))
 }
 
 /// Where a group of the application's comes from.

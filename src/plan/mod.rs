@@ -98,7 +98,7 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
         no_new_privs: config.no_new_privs,
     };
     let init = init_plan(config.init, &steps, start, &expected);
-    tell(&expected, &groups.dropped, &mut notes);
+    tell(&expected, &groups.dropped, config, &mut notes);
     let target = if start.uid.effective == Uid::ROOT { &accounts.target } else { &accounts.start };
     Ok(Plan {
         steps,
@@ -120,6 +120,10 @@ fn request(
     notes: &mut Vec<Note>,
 ) -> Result<CapSet, Reason> {
     let (required, optional) = (config.caps.required, config.caps.optional);
+    // Before anything else that could be granted: all of it would be in vain.
+    if !start.has_ambient && !required.is_empty() {
+        return Err(Reason::NoAmbient(required));
+    }
     let lacking = (required | change.needed_caps()) - start.permitted;
     if !lacking.is_empty() {
         return Err(reasons::lacking(lacking, change, config, start));
@@ -135,10 +139,8 @@ fn request(
     if !refused.is_empty() {
         return Err(if can_raise(start) {
             Reason::KeepCapsLocked(refused)
-        } else if start.has_ambient {
-            Reason::AmbientLocked(refused)
         } else {
-            Reason::NoAmbient(refused)
+            Reason::AmbientLocked(refused)
         });
     }
     let left_out = optional - available;
@@ -228,14 +230,14 @@ fn known_bounding(start: &Credentials) -> Result<CapSet, Reason> {
 }
 
 /// What there is to tell of a plan.
-fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
+fn tell(expected: &Expected, dropped: &[Dropped], config: &Config, notes: &mut Vec<Note>) {
     notes.push(Note::Becomes(expected.clone()));
     for why in Why::ALL {
         let gids = dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.gid);
         let gids: Vec<Gid> = gids.collect();
-        if !gids.is_empty() {
-            notes.push(Note::GroupsDropped { why, gids });
-        }
+        let Some(first) = gids.first() else { continue };
+        let cure = groups::kept_by(*first, why, config);
+        notes.push(Note::GroupsDropped { why, gids, cure });
     }
     if expected.gid == Gid::ROOT && expected.uid != Uid::ROOT {
         notes.push(Note::GroupIsRoots);

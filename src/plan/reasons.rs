@@ -25,6 +25,9 @@ pub enum Reason {
     GivenUp { lacking: CapSet, securebit: bool },
     /// The bounding set of another user than root does not have these.
     NotGrantedToUser { missing: CapSet, on_file: bool, grants: CapSet },
+    /// A user who is not root has nothing but ambient ones, as a capshim before this one or Podman gave
+    /// them.
+    OnlyAmbient { lacking: CapSet, grants: CapSet },
     /// The bounding set has them, but this program's file did not give them to this user.
     NotFromFile { lacking: CapSet, why: FileGaveNone, grants: CapSet },
     /// A change of gid, but not of user.
@@ -100,6 +103,10 @@ fn without_setgid(grants: CapSet, change: &Change, start: &Credentials) -> Reaso
 fn non_root(lacking: CapSet, missing: CapSet, grants: CapSet, start: &Credentials) -> Reason {
     let own = start.own_file.as_ref();
     let on_file = lacking.is_subset_of(start.carried());
+    if !start.ambient.is_empty() && !on_file {
+        // A list that replaces the one there takes nothing away.
+        return Reason::OnlyAmbient { lacking, grants: grants | start.ambient };
+    }
     if !missing.is_empty() {
         return Reason::NotGrantedToUser { missing, on_file, grants };
     }

@@ -30,6 +30,7 @@ impl Reason {
             | Reason::NotGranted { .. }
             | Reason::GivenUp { .. }
             | Reason::NotGrantedToUser { .. }
+            | Reason::OnlyAmbient { .. }
             | Reason::NotFromFile { .. }
             | Reason::GidNeedsSetgid { .. }
             | Reason::GroupsNeedSetgid { .. }
@@ -87,6 +88,16 @@ impl Reason {
                     .hint(format!("{}; then, for a start as uid {uid}, {on_file}", hints::grant(grants)))
                     .or(as_root)
             }
+            Reason::OnlyAmbient { lacking, grants } => refused(format!(
+                "whatever started this program passed on no more than {}, and not {lacking}",
+                start.ambient
+            ))
+            .hint(hints::grant(grants))
+            .or(format!(
+                "where another capshim runs first, ask for them there, too: {}={}",
+                names::CAPS,
+                hints::list(grants)
+            )),
             Reason::NotFromFile { lacking, why, grants } => not_from_file(lacking, why, grants, start),
             Reason::GidNeedsSetgid { gid, grants } => {
                 let now = start.gid.effective;
@@ -120,7 +131,7 @@ impl Reason {
                 "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, by which {wanted} would be kept"
             ))
             .hint("run it on a node with Linux 4.3 or newer")
-            .or("without that sandbox: Kubernetes: runtimeClassName; Docker/Podman: --runtime"),
+            .or(hints::WITHOUT_SANDBOX),
             Reason::AmbientLocked(wanted) => refused(format!(
                 "securebits {:#x} has SECBIT_NO_CAP_AMBIENT_RAISE: ambient cannot take {wanted}",
                 start.securebits.0
@@ -193,19 +204,30 @@ fn not_from_file(lacking: CapSet, why: FileGaveNone, grants: CapSet, start: &Cre
     };
     match why {
         FileGaveNone::HasNone => {
-            let has = match start.own_file.as_ref().and_then(|file| file.caps.err()) {
-                Some(why) => format!("the file capabilities of {path} {why}"),
-                None => format!("{path} has no such file capabilities"),
+            let has = match start.own_file.as_ref().map(|file| file.caps) {
+                Some(Err(why)) => format!("the file capabilities of {path} {why}"),
+                Some(Ok(Some(caps))) => format!("{path} has no such file capabilities, only {caps}"),
+                _ => format!("{path} has no such file capabilities"),
             };
             let [on_file, as_root] = hints::non_root_start(grants, start);
-            because(format!("the container was started as uid {uid} and {has}")).hint(on_file).or(as_root)
+            let refusal =
+                because(format!("the container was started as uid {uid} and {has}")).hint(on_file).or(as_root);
+            match start.bounding {
+                Some(all) if all.is_privileged() => {
+                    refusal.or(format!("under Podman, in place of --privileged: {}", hints::flags(grants)))
+                }
+                _ => refusal,
+            }
         }
         FileGaveNone::NosuidMount => because(format!("{path} is on a nosuid mount, where they do not count"))
             .hint(format!(
                 "run a copy that is in the image, with them: {}",
                 hints::file_caps(grants, "COPY")
             ))
-            .or("mount its folder without nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid"),
+            .or(format!(
+                "mount its folder without nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: a named volume, {}",
+                hints::named_volume(&path)
+            )),
         FileGaveNone::OfAnotherNamespace => {
             because(format!("{path} has them, but they belong to another user namespace")).hint(format!(
                 "write them again from inside this user namespace: {}",
@@ -213,14 +235,14 @@ fn not_from_file(lacking: CapSet, why: FileGaveNone, grants: CapSet, start: &Cre
             ))
         }
         FileGaveNone::NotFirstProgram => because(format!(
-            "{path} has them, but with no_new_privs on they count only in the container's first program, and another one ran \
-             before (or the runtime is a Docker older than 23.0.7 or 24.0.6)"
+            "{path} has them, but with no_new_privs on they count only in the container's first program, and only if the runtime passes \
+             them on to it: another program ran before, or the runtime is LXC or a Docker older than 23.0.7 or 24.0.6"
         ))
         .hint(format!(
             "{}, without sh -c before it (and update such a Docker)",
             first_word(start)
         ))
-        .or(WITHOUT_NO_NEW_PRIVS),
+        .or(format!("{WITHOUT_NO_NEW_PRIVS}; LXC: no lxc.no_new_privs")),
         // What is left (execve(2), capabilities(7)) is nothing that a manifest says.
         FileGaveNone::NotApplied => because(format!(
             "{path} has them, but the kernel did not apply them, as where a process without privileges traces this one or shares its \

@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::prctl::get_no_new_privs;
+use nix::sys::stat::stat;
 use nix::unistd::{getresgid, getresuid};
 
 use crate::model::caps::{Cap, CapSet};
@@ -71,11 +72,27 @@ pub fn proc_text(path: &CStr) -> Option<Vec<u8>> {
 
 /// The ranges of /proc/self/uid_map or gid_map: first id inside, first id in the parent namespace,
 /// count (user_namespaces(7)).
-pub fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
+fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
     map.split(|&byte| byte == b'\n').filter_map(|line| {
         let mut numbers = line.split(u8::is_ascii_whitespace).filter_map(decimal);
         Some([numbers.next()?, numbers.next()?, numbers.next()?])
     })
+}
+
+/// Whether this is a user namespace that maps some ids only, or others; false where /proc does not tell.
+pub fn in_own_user_namespace() -> bool {
+    // PROC_USER_INIT_INO. Sandboxes that are no Linux have other numbers, and map all ids.
+    const INITIAL: u64 = 0xeffffffd;
+    let is_other = stat(c"/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino != INITIAL);
+    is_other && uid_ranges().is_some_and(|ranges| ranges != WHOLE)
+}
+
+/// What the initial user namespace maps, and each that maps every id to itself.
+pub const WHOLE: [[i64; 3]; 1] = [[0, 0, u32::MAX as i64]];
+
+/// /proc/self/uid_map; `None` where it cannot be read.
+pub fn uid_ranges() -> Option<Vec<[i64; 3]>> {
+    proc_text(c"/proc/self/uid_map").map(|map| id_ranges(&map).collect())
 }
 
 /// By /proc/self/gid_map.

@@ -71,8 +71,9 @@ fn parse_cap(word: &str) -> Result<Cap, Refusal> {
         return Err(Refusal::wrong("asks for all capabilities")
             .hint("list the ones that the application needs: it gets exactly those"));
     }
-    Cap::from_str(&format!("CAP_{name}")).map_err(|_| {
-        let names: Vec<String> = (0..ALL.len() as u8).map(self::name).collect();
+    let names: Vec<String> = (0..ALL.len() as u8).map(self::name).collect();
+    let number = names.iter().position(|known| known == name);
+    number.map(|number| ALL[number]).ok_or_else(|| {
         let near = nearest(name, names.iter().map(String::as_str));
         Refusal::wrong(format!("has an unknown capability '{}'", shown(word.as_bytes())))
             .hint(format!("the nearest one is {near}; capabilities(7) lists them all"))

@@ -92,6 +92,11 @@ impl Signal {
         self.0.signo
     }
 
+    /// The process that sent it, where one did (sigaction(2)).
+    pub fn sender(&self) -> Option<c_int> {
+        matches!(self.0.code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE).then_some(self.0.pid)
+    }
+
     /// Sent with data, which can be passed on: SI_QUEUE and its like (rt_sigqueueinfo(2)).
     pub fn is_queued(&self) -> bool {
         self.0.code < 0 && self.0.code != libc::SI_TKILL

@@ -8,7 +8,7 @@ use capshim::command::after_exec::{self, After, Before, Executable, Obstacle};
 use capshim::command::{outcome, refusals};
 use capshim::model::caps::CapSet;
 
-use capshim::model::credentials::{Credentials, Ids, OverflowGid, OwnFile, Securebits};
+use capshim::model::credentials::{Credentials, Ids, OverflowGid, OwnFile, Place, Securebits};
 use capshim::model::error::{Exit, Refusal};
 use capshim::model::file_caps::FileCaps;
 use capshim::model::ids::{Gid, Id, Uid};
@@ -112,6 +112,7 @@ fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
             path: format!("/shims/{}", case.shim).into_bytes(),
             caps: Ok(executable(case, file).caps),
             nosuid: false,
+            place: Place::Image,
         }),
         // The user namespace maps 65536 groups.
         overflow_gid: if case.user_namespace { OverflowGid::Mapped } else { OverflowGid::Certain },

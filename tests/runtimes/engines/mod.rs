@@ -6,6 +6,7 @@ mod compose;
 mod engine;
 mod from;
 mod health;
+mod hints;
 mod lifecycle;
 pub mod modes;
 mod options;

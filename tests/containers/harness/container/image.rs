@@ -33,7 +33,8 @@ impl Container {
 
     /// A script that everyone may execute.
     pub fn script(self, path: &str, text: impl AsRef<[u8]>) -> Container {
-        self.file(path, text).mode(path, 0o755)
+        let folder = path.rsplit_once('/').expect("a path").0;
+        self.folder(folder).file(path, text).mode(path, 0o755)
     }
 
     /// A symbolic link.

@@ -48,7 +48,10 @@ fn ids_are_mapped_or_others_are_chosen() {
     for (ids, uid, gid, groups) in [("1000:5", 1000, 5, "5"), ("5:1000", 5, 1000, "1000")] {
         performs(
             "process/failures::step_failed",
-            || lock().env("CAPSHIM_USER", ids).with(|container| container.user_namespace(100_000, 1000)),
+            || {
+                let start = lock().env("CAPSHIM_USER", ids).env("CAPSHIM_LOG", "quiet");
+                start.with(|container| container.user_namespace(100_000, 1000))
+            },
             &[
                 ByHand(
                     "choose one that /proc/self/",
@@ -66,6 +69,7 @@ fn ids_are_mapped_or_others_are_chosen() {
         || {
             launched(&["--user-namespace-without-setgroups", "0 0 1,1000 1000 1"], &granted)
                 .env("CAPSHIM_USER", "1000:1000")
+                .env("CAPSHIM_LOG", "quiet")
         },
         &[
             ByHand(

@@ -8,6 +8,7 @@ mod grants;
 mod install;
 mod kernel;
 mod names;
+mod places;
 mod settings;
 mod walk;
 
