@@ -4,8 +4,8 @@ use std::fs;
 
 use crate::harness::container::{Container, find, guard};
 use crate::harness::inits::{
-    CTRL_Z, LISTEN, ends_as_the_application, keys_arrive_once, listening, lock, next, reaps, takes_orphans,
-    works_below,
+    CTRL_Z, LISTEN, ctrl_c_on_a_pipeline, ends_as_the_application, keys_arrive_once, listening, lock, next,
+    reaps, takes_orphans, works_below,
 };
 use crate::harness::live::{Live, children, eventually, status};
 use crate::harness::starts::app;
@@ -112,6 +112,12 @@ fn ctrl_z_leaves_the_application_of_tini_stopped() {
     live.write(CTRL_Z);
     let app = children(live.pid())[0];
     eventually("a stopped application", || status(app, "State") == "T (stopped)");
+}
+
+#[test]
+fn ctrl_c_on_a_pipeline_reaches_only_the_program_behind_tini_too() {
+    let tini = program("tini");
+    ctrl_c_on_a_pipeline(importing(lock(), &[&tini]), &format!("{tini} -s --"), false);
 }
 
 #[test]
