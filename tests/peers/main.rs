@@ -6,6 +6,7 @@
 mod harness;
 mod identity;
 mod inits;
+mod options;
 mod picture;
 mod privileges;
 mod same;
