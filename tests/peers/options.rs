@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use crate::harness::container::{find, guard};
+use crate::harness::container::{Container, find, guard};
+use crate::harness::starts::{GRANTED, app};
 
 const PAGE: &str = include_str!("../../docs/from-others.md");
 
@@ -55,7 +56,7 @@ fn each_option_of_the_tools_is_in_the_table() {
     for (section, options, variables, more) in [
         ("tini", options(&help("tini", "-h")), variables("tini", "TINI_"), &[][..]),
         ("dumb-init", options(&help("dumb-init", "--help")), variables("dumb-init", "DUMB_INIT_"), &[]),
-        // Their source has these, and Debian's static build of catatonit no word of its own for them.
+        // Its usage has letters alone, and the second one is no variable of its own.
         ("catatonit", catatonit, variables("catatonit", "CATATONIT_"), &["--version", "LISTEN_PID"]),
         ("gosu and su-exec", gosu.map(str::to_owned).collect(), variables("gosu", "GOSU_"), &[]),
         // The manual has the first one, and newer manuals the others.
@@ -74,5 +75,52 @@ fn each_option_of_the_tools_is_in_the_table() {
         let unknown: Vec<_> =
             documented.difference(&theirs).filter(|option| !more.contains(&option.as_str())).collect();
         assert_eq!(unknown, Vec::<&String>::new(), "{section}");
+    }
+}
+
+/// The second cell of a line of the short table, the words of which are run.
+fn instead_of(first: &str) -> &'static str {
+    let line = PAGE
+        .lines()
+        .find(|line| line.starts_with(&format!("| `{first}")))
+        .unwrap_or_else(|| panic!("no {first}"));
+    line.trim_end_matches(" |").rsplit(" | ").next().expect("a cell")
+}
+
+fn with_variables(start: Container, words: &str) -> Container {
+    let words = words.split([' ', '`']).filter_map(|word| word.split_once('='));
+    words
+        .filter(|(name, _)| name.starts_with("CAPSHIM_"))
+        .fold(start, |start, (name, value)| start.env(name, value))
+}
+
+#[test]
+fn each_line_of_the_short_table_starts_the_application() {
+    let script = "/state; echo parent: $PPID";
+    let command = ["/capshim", "/bin/sh", "-c", script];
+    for (first, parent, held) in [
+        ("ENTRYPOINT [\"tini\", \"--\"]", "1", "none"),
+        ("ENTRYPOINT [\"dumb-init\"]", "1", "none"),
+        ("gosu app my-server", "0", "none"),
+        ("tini -- gosu app my-server", "1", "none"),
+        ("setpriv --reuid=app", "0", "IPC_LOCK"),
+    ] {
+        let words = instead_of(first);
+        assert!(words.contains("/capshim"), "{words}");
+        // An image's lines name no user: the runtime does, or the manifest.
+        let starts = match words.contains("ENTRYPOINT") {
+            true => vec![Container::user(1000, 1000), app()],
+            false => vec![Container::root().capabilities(&GRANTED)],
+        };
+        for start in starts {
+            let output = with_variables(start, words).run(&command);
+            let state = output.state();
+            assert_eq!(
+                (state["uid"], state["ambient"], state["parent"]),
+                ("1000", held, parent),
+                "{first}: {}",
+                output.stderr
+            );
+        }
     }
 }
