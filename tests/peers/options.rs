@@ -108,9 +108,10 @@ fn each_line_of_the_short_table_starts_the_application() {
         let words = instead_of(first);
         assert!(words.contains("/capshim"), "{words}");
         // An image's lines name no user: the runtime does, or the manifest.
-        let starts = match words.contains("ENTRYPOINT") {
-            true => vec![Container::user(1000, 1000), app()],
-            false => vec![Container::root().capabilities(&GRANTED)],
+        let starts = if words.contains("ENTRYPOINT") {
+            vec![Container::user(1000, 1000), app()]
+        } else {
+            vec![Container::root().capabilities(&GRANTED)]
         };
         for start in starts {
             let output = with_variables(start, words).run(&command);

@@ -122,7 +122,8 @@ fn a_terminal_that_the_engine_made_for_the_command_can_be_opened_again() {
 fn a_device_has_the_nodes_mode_and_its_group_opens_it() {
     needs_engines!();
     let node = Machine::get().path("tun");
-    let made = Machine::get().command("mknod").args(["-m", "600"]).arg(&node).args(["c", "10", "200"]).status();
+    let made =
+        Machine::get().command("mknod").args(["-m", "600"]).arg(&node).args(["c", "10", "200"]).status();
     assert!(made.expect("mknod").success());
     let device = format!("--device={}:/dev/net/tun", node.display());
     let opens = ["sh", "-c", ": <>/dev/net/tun && echo opened"];
