@@ -13,6 +13,7 @@ mod options;
 mod quadlet;
 mod snippets;
 mod versions;
+mod words;
 
 /// Ends a test here, loudly, where Docker and Podman cannot be started.
 macro_rules! needs_engines {
