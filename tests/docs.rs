@@ -152,7 +152,7 @@ fn the_manual_lists_exit_codes_and_starts_as_the_readme_does() {
 
 #[test]
 fn the_manual_has_the_options_of_the_help() {
-    let help = HELP.split("Put it").next().expect("the usage");
+    let help = HELP.split("variables:").next().expect("the usage");
     let usage: BTreeSet<&str> =
         help.split([' ', '[', ']', '\n']).filter(|word| word.starts_with("--")).collect();
     let manual = read("docs/capshim.8");

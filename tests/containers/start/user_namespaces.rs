@@ -9,7 +9,7 @@ use crate::harness::container::{Container, built};
 use crate::harness::starts::{app, as_user};
 
 const WARNING: &str =
-    "capshim: warning: this container has a user namespace of its own, where the kernel does not honour ";
+    "capshim: warning: this container has its own user namespace, where the kernel does not honour ";
 
 /// Becomes `app` with this capability and makes the call that needs it.
 fn tries(capability: &str) -> Container {

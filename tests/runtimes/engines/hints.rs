@@ -14,7 +14,7 @@ fn podman_gives_a_user_less_by_privileged_than_by_one_capability() {
         let engine = Engine::with_apps(kind);
         let run = |options: &[&str]| engine.run(&[&USER[..], options, &[APP]].concat());
         let refused = run(&["--privileged"]);
-        refused.refuses_saying(77, "in the bounding set but not permitted: IPC_LOCK");
+        refused.refuses_saying(77, "in the bounding set but not in the permitted set: IPC_LOCK");
         let way = refused.stderr.split("under Podman, in place of --privileged: ").nth(1).expect("a way");
         let typed: Vec<&str> = way.split_whitespace().collect();
         assert_eq!(typed, ["--cap-add", "IPC_LOCK"]);

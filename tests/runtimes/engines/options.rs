@@ -60,7 +60,7 @@ fn a_user_that_the_runtime_starts_needs_the_shims_file_to_have_the_capability_bu
     for kind in ENGINES {
         let output = run(&Engine::with_apps(kind), &["--user", "1000:1000"], &[]);
         match kind {
-            Kind::Docker => output.refuses_saying(77, "in the bounding set but not permitted: IPC_LOCK"),
+            Kind::Docker => output.refuses_saying(77, "in the bounding set but not in the permitted set: IPC_LOCK"),
             _ => _ = output.is_exactly(1000, 1000, "1000", "IPC_LOCK"),
         }
     }

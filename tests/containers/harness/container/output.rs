@@ -34,14 +34,15 @@ impl Output {
                 None => format!("  cause: {line}\n"),
             })
             .collect();
-        let (code, end) = if refusal.is_empty() {
-            (0, String::new())
+        let (code, outcome) = if refusal.is_empty() {
+            (0, "\noutcome\n".to_owned())
         } else {
-            (run.code, format!("\n  the application would not start\n{refusal}  exit code {}\n", run.code))
+            let said = format!("  the application would not start\n{refusal}  exit code {}\n", run.code);
+            (run.code, format!("\noutcome\n{said}"))
         };
         assert!(
             self.code == code
-                && self.stdout.ends_with(&end)
+                && self.stdout.contains(&outcome)
                 && self.stdout.matches("\noutcome\n").count() == 1
                 && self.stderr.is_empty(),
             "{}\n{}\nthe run: {}\n{}",
