@@ -168,8 +168,7 @@ fn write(folder: &Path) {
     file("containers.conf", CONTAINERS_CONF.into());
     for (name, home) in [("root", ROOTS), ("user", USERS)] {
         let storage = format!(
-            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{home}/storage\"\n\
-             rootless_storage_path = \"{home}/storage\"\nrunroot = \"{home}/run\"\n"
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{home}/storage\"\nrunroot = \"{home}/run\"\n"
         );
         fs::create_dir(folder.join(name)).expect("a folder");
         fs::set_permissions(folder.join(name), Permissions::from_mode(0o700)).expect("chmod");

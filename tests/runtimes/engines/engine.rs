@@ -75,6 +75,8 @@ impl Engine {
         command.env("CONTAINERS_CONF", self.machine.path("containers.conf"));
         command.env("CONTAINERS_STORAGE_CONF", format!("{home}/storage.conf"));
         command.env("HOME", home).env("XDG_RUNTIME_DIR", home);
+        // Podman 5 warns of the first version of control groups at every start.
+        command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
         command.arg(words[0]).args(self.needed(words[0])).args(&words[1..]);
         command
     }
