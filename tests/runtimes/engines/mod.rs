@@ -11,7 +11,7 @@ pub mod modes;
 mod options;
 mod quadlet;
 mod snippets;
-mod versions;
+pub mod versions;
 
 /// Ends a test here, loudly, where Docker and Podman cannot be started.
 macro_rules! needs_engines {

@@ -182,7 +182,12 @@ fn podmans_ambient_is_its_childrens_and_sessions_too_and_what_is_missing_is_not_
         let name = format!("ambient-{kind:?}");
         let waits = ["--entrypoint=sleep", APP, "3600"];
         engine.succeed(&[&["run", "--detach", "--name", &name], &granted[..], &waits].concat());
-        engine.run(&["exec", &name, "my-server"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+        engine.run(&["exec", &name, "my-server"]).is_exactly(
+            1000,
+            1000,
+            engine.groups_of_a_session(),
+            "IPC_LOCK",
+        );
         engine.succeed(&["rm", "--force", &name]);
     }
 }
