@@ -177,7 +177,7 @@ fn row(row: &str, name: &str, dockerfile: &str) {
             LOST => "lost",
             other => panic!("{other}"),
         };
-        assert_eq!(documented_cell("| file capabilities |", row, column), seen, "{row}, {builder:?}");
+        assert_eq!(documented_cell("file capabilities", row, column), seen, "{row}, {builder:?}");
     }
 }
 

@@ -4,7 +4,7 @@ mod activation;
 mod builds;
 mod compose;
 mod engine;
-mod from;
+pub mod from;
 mod health;
 mod lifecycle;
 pub mod modes;

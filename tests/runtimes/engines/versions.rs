@@ -2,10 +2,10 @@
 
 use std::process::Command;
 
-use super::engine::{Engine, Kind};
+use super::engine::Engine;
 
 /// The numbers that a version begins with, as in `20.10.24+dfsg1`.
-fn numbers(version: &str) -> [u32; 3] {
+pub fn numbers(version: &str) -> [u32; 3] {
     let mut parts =
         version.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     [(); 3].map(|()| parts.next().unwrap_or(0))
@@ -44,14 +44,19 @@ impl Engine {
         if numbers(&self.version()) >= [5, 8, 0] { "1000" } else { "none" }
     }
 
+    /// Whether an image can be mounted into a container: by Podman, and by Docker from 28 on.
+    pub fn mounts_images(&self) -> bool {
+        self.program() != "docker" || numbers(&self.version())[0] >= 28
+    }
+
     /// Docker 20.10 does not know PERFMON and BPF (docs/snippets.md).
     pub fn knows_perfmon(&self) -> bool {
-        self.kind != Kind::Docker || numbers(&self.version())[0] >= 23
+        self.program() != "docker" || numbers(&self.version())[0] >= 23
     }
 
     /// Podman 4.3's seccomp profile has them for SYS_ADMIN alone (docs/snippets.md).
     pub fn filters_perfmon(&self) -> bool {
-        self.kind != Kind::Docker && numbers(&self.version())[..2] == [4, 3]
+        self.program() != "docker" && numbers(&self.version())[..2] == [4, 3]
     }
 }
 
