@@ -199,6 +199,15 @@ fn dockers_classic_builder_loses_them_between_stages_and_others_keep_them() {
 }
 
 #[test]
+fn buildkit_and_podman_keep_them_where_a_copy_between_stages_changes_the_owner() {
+    needs_engines!();
+    let stages = format!(
+        "FROM alpine:3 AS shim\nCOPY capshim /capshim\n{INSTALL}\nFROM alpine:3\nCOPY --chown=1000:1000 --from=shim /capshim /capshim\n"
+    );
+    row("`COPY --chown --from` another stage or image", "owner", &stages);
+}
+
+#[test]
 fn every_builder_installs_and_keeps_them_in_the_final_stage() {
     needs_engines!();
     let dockerfile = include_str!("../../../examples/Dockerfile.non-root");

@@ -5,7 +5,8 @@ use std::fs;
 use super::engine::{ENGINES, Engine, Kind};
 use super::from::APP;
 use super::needs_engines;
-use crate::container::Output;
+use crate::container::{Output, built};
+use crate::images::output;
 use crate::machine::Machine;
 
 const GRANT: [&str; 6] =
@@ -126,6 +127,31 @@ fn quotes_from_an_env_file_are_refused_and_named() {
         let output = run(&Engine::with_apps(kind), &["--env-file", file.to_str().expect("a path")], &[]);
         output.refuses_saying(78, r#"CAPSHIM_CAPS='"ipc_lock"'"#);
     }
+}
+
+#[test]
+fn a_volume_that_is_mounted_nosuid_is_so_in_dockers_containers_and_hides_file_capabilities() {
+    needs_engines!();
+    let machine = Machine::get();
+    let engine = Engine::with_apps(Kind::Docker);
+    let folder = machine.path("nosuid");
+    fs::create_dir_all(&folder).expect("a folder");
+    let folder = folder.to_str().expect("a path");
+    let shim = format!("{folder}/capshim");
+    let inside =
+        |words: &[&str]| _ = output(machine.command(words[0]).args(&words[1..]).output().expect("a program"));
+    inside(&["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder]);
+    inside(&["cp", built("capshim").to_str().expect("a path"), &shim]);
+    inside(&["setcap", "cap_ipc_lock=p", &shim]);
+    let volume = format!("--volume={folder}:/shim");
+    let run = || {
+        let words =
+            ["--user=1000:1000", "--cap-drop=ALL", "--cap-add=IPC_LOCK", "--entrypoint=/shim/capshim"];
+        engine.run(&[&["run", "--rm"], &words[..], &[&volume, APP, "my-server"]].concat())
+    };
+    run().is_exactly(1000, 1000, "1000", "IPC_LOCK");
+    inside(&["mount", "-o", "remount,nosuid", folder]);
+    run().refuses_saying(77, "/shim/capshim is on a nosuid mount, where they do not count");
 }
 
 #[test]

@@ -53,11 +53,6 @@ impl Engine {
     pub fn knows_perfmon(&self) -> bool {
         self.program() != "docker" || numbers(&self.version())[0] >= 23
     }
-
-    /// Podman 4.3's seccomp profile has them for SYS_ADMIN alone (docs/snippets.md).
-    pub fn filters_perfmon(&self) -> bool {
-        self.program() != "docker" && numbers(&self.version())[..2] == [4, 3]
-    }
 }
 
 #[test]
