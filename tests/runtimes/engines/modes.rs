@@ -148,15 +148,19 @@ fn of_docker(documented: &'static str, column: &str, version: &str) -> &'static 
     cell(version)
 }
 
+/// The name of this machine's release of Debian, or of what it is (os-release(5)).
+pub fn release() -> String {
+    let system = fs::read_to_string("/etc/os-release").expect("os-release");
+    let name = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.unwrap_or_default().to_owned()
+}
+
 /// Writes a column into the document's table of an engine. Rows without a cell are left out.
 fn update(engine: &str, version: &str, seen: &[String; MODES.len()]) {
     // The columns' tests run at the same time.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().expect("the lock");
-    let system = fs::read_to_string("/etc/os-release").expect("os-release");
-    let name = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    let column =
-        1 + RELEASES.iter().position(|release| Some(*release) == name).expect("a release of the table");
+    let column = 1 + RELEASES.iter().position(|name| *name == release()).expect("a release of the table");
 
     let file = repository().join("docs/runtimes.md");
     let text = fs::read_to_string(&file).expect("the document");
