@@ -1,17 +1,19 @@
 //! The words to type in a hint, for Kubernetes and for Docker or Podman.
 //!
-//! Pure. It does not choose between cures: `plan::refusals` does.
+//! Pure. It does not choose between ways.
 //!
-//! A hint has its ways separated by `; or `. Where they differ by who starts the container,
-//! a way has both, `Kubernetes: ...; Docker/Podman: ...`; the rest of it is for either. The
-//! tests take a hint apart by these words and perform it.
+//! Where a way differs by who starts the container, it has both, `Kubernetes: ...; Docker/Podman: ...`;
+//! the rest of it is for either. The tests type what stands there.
 #![forbid(unsafe_code)]
 
 use crate::model::caps::{Cap, CapSet};
-use crate::model::credentials::Credentials;
+use crate::model::credentials::{Credentials, Place};
 use crate::model::error::shown;
 use crate::model::ids::{Gid, Uid};
 use crate::settings::{arguments, names};
+
+/// Where images of capshim have it.
+const INSTALLER: &str = "/capshim";
 
 /// No more groups than this are written out.
 const MOST_GROUPS: usize = 16;
@@ -19,6 +21,10 @@ const MOST_GROUPS: usize = 16;
 /// Without the seccomp filter that is in the way.
 pub const DEFAULT_PROFILE: &str = "use the runtime's default profile: Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; \
      Docker/Podman: leave out --security-opt seccomp=FILE";
+
+/// On the node's own kernel.
+pub const WITHOUT_SANDBOX: &str =
+    "without that sandbox: Kubernetes: runtimeClassName; Docker/Podman: --runtime";
 
 /// To grant these.
 pub fn grant(caps: CapSet) -> String {
@@ -60,17 +66,36 @@ pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
 }
 
 /// Two ways to these for a user who is not root.
-pub fn non_root_start(caps: CapSet, path: &str, start: &Credentials) -> String {
+pub fn non_root_start(caps: CapSet, start: &Credentials) -> [String; 2] {
+    let path = this_program(start);
+    let on_file = match start.own_file.as_ref().map(|file| file.place) {
+        Some(Place::Volume) => format!(
+            "put them on the file where the volume is filled, as in an init container: {}",
+            own_file_caps(caps, INSTALLER, &path)
+        ),
+        Some(Place::ImageVolume) => format!(
+            "put them on the file as the image of its volume is built: {}",
+            own_file_caps(caps, INSTALLER, INSTALLER)
+        ),
+        Some(Place::Image) | None => {
+            format!("put them on the file as the image is built: {}", own_file_caps(caps, &path, &path))
+        }
+    };
     let all = caps | CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
-    let (uid, gid) = (start.uid.effective, start.gid.effective);
-    format!(
-        "put them on the file, as the image is built or as an init container copies it: {}; or start as root with {}={uid}:{gid}: Kubernetes: \
-         securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
-        own_file_caps(caps, path),
+    let as_root = format!(
+        "start as root with {}={}:{}: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
         names::USER,
+        start.uid.effective,
+        start.gid.effective,
         pod_field(all),
         flags(all),
-    )
+    );
+    [on_file, as_root]
+}
+
+/// Without this setting.
+pub fn leave_out(setting: &str) -> String {
+    format!("leave {setting} out")
 }
 
 /// As `CAPSHIM_CAPS` and `--file-caps` take them.
@@ -79,10 +104,10 @@ pub fn list(caps: CapSet) -> String {
 }
 
 /// To give this program's file these, without setcap(8) where `--install` takes them.
-fn own_file_caps(caps: CapSet, path: &str) -> String {
+fn own_file_caps(caps: CapSet, installer: &str, path: &str) -> String {
     let setcap = file_caps(caps, path);
     if (caps & arguments::NEVER_ON_A_FILE).is_empty() {
-        format!("{path} --install {path} --file-caps {} (or {setcap})", list(caps))
+        format!("{installer} --install {path} --file-caps {} (or {setcap})", list(caps))
     } else {
         setcap
     }
@@ -127,6 +152,12 @@ pub fn group_list(groups: &[Gid]) -> String {
     }
 }
 
+/// The folder of this file, on a volume that keeps what is put there.
+pub fn named_volume(path: &str) -> String {
+    let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
+    format!("-v NAME:{folder} (under Podman -v NAME:{folder}:suid)")
+}
+
 /// This program, as it was executed.
 pub fn this_program(start: &Credentials) -> String {
     start.own_file.as_ref().map_or("capshim".into(), |file| shown(&file.path))
@@ -137,6 +168,7 @@ fn pod_field(caps: CapSet) -> String {
     format!("securityContext.capabilities.add: [{}]", names.join(", "))
 }
 
-fn flags(caps: CapSet) -> String {
+/// To grant these by docker run or podman run.
+pub fn flags(caps: CapSet) -> String {
     caps.names().map(|name| format!("--cap-add {name}")).collect::<Vec<_>>().join(" ")
 }

@@ -35,11 +35,7 @@ fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
         Ok(Action::Version) => print(arguments::VERSION).map(|()| 0),
         Ok(Action::Check { argv }) => check::check(argv, environment.entries(), blocked, print),
         Ok(Action::Install { path, file_caps }) => install::install(path, file_caps).and_then(|installed| {
-            installed
-                .warnings
-                .iter()
-                .filter_map(|note| line(note, Log::Warn))
-                .for_each(|line| drop(say(line)));
+            installed.notes.iter().filter_map(|note| line(note, Log::Info)).for_each(|line| drop(say(line)));
             print(&installed.to_string()).map(|()| 0)
         }),
         Ok(Action::Run { command, argv }) => start(command, argv, environment, blocked),

@@ -185,10 +185,36 @@ fn every_test_that_a_document_names_is_there() {
     }
     assert!(seen > 20, "{seen}");
     // Elsewhere a test is known by its many words.
-    let others = ["docs/peers.md", "docs/approaches.md", "docs/runtimes.md"].map(read).concat();
-    for name in others.split('`').skip(1).step_by(2) {
-        if name.contains('_') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
-            assert!(code.contains(&format!("fn {name}()")), "there is no test {name}");
+    for document in ["peers", "approaches", "runtimes", "troubleshooting", "from-others"] {
+        let text = read(&format!("docs/{document}.md"));
+        let named = names_of_tests(&text);
+        assert!(named.len() > 2, "{document}: {named:?}");
+        for name in named {
+            assert!(code.contains(&format!("fn {name}()")), "{document}: there is no test {name}");
+        }
+    }
+}
+
+/// Words in backquotes with more underscores than a capability's name has.
+fn names_of_tests(text: &str) -> Vec<&str> {
+    let words = text.split('`').skip(1).step_by(2);
+    let is_name = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    words
+        .filter(|word| word.matches('_').count() > 2 && is_name(word) && word.to_lowercase() == **word)
+        .collect()
+}
+
+#[test]
+fn what_the_guides_say_of_others_is_a_tests_or_quoted() {
+    let guides = [("troubleshooting", "| words | "), ("from-others", "| option or variable | ")];
+    for (guide, header) in guides {
+        let text = read(&format!("docs/{guide}.md"));
+        let tables: Vec<&str> =
+            text.split(header).skip(1).map(|table| table.split("\n\n").next().expect("rows")).collect();
+        assert!(!tables.is_empty(), "{guide}");
+        for row in tables.iter().flat_map(|table| table.lines().skip(2)) {
+            let source = row.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+            assert!(source.contains("quoted") || !names_of_tests(source).is_empty(), "{guide}: {row}");
         }
     }
 }

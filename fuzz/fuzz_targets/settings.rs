@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
             assert_eq!(refusal.exit, Exit::Setting);
             let message = refusal.to_string();
             assert!(message.is_ascii() && message.len() < 2000, "{} bytes", message.len());
-            let lines = 1 + usize::from(refusal.hint.is_some());
+            let lines = 1 + usize::from(!refusal.ways.is_empty());
             assert_eq!(message.lines().count(), lines, "{message:?}");
         }
     }

@@ -32,12 +32,16 @@ pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal
                         "names the user '{}', which is not in /etc/passwd",
                         shown(name.as_bytes())
                     ))
-                    .hint("add the user to the image; or write ids: CAPSHIM_USER=1000:1000"),
+                    .hint("add the user to the image")
+                    .or("write ids: CAPSHIM_USER=1000:1000"),
                 ));
             }
             Some(uid) if (uid == Uid::ROOT) != spec.is_root() => {
-                return Err(of_user(Refusal::wrong(format!("names a user whose uid in /etc/passwd is {uid}"))
-                    .hint("only root has uid 0: name another user; or write CAPSHIM_USER=0 to stay root on purpose")));
+                return Err(of_user(
+                    Refusal::wrong(format!("names a user whose uid in /etc/passwd is {uid}"))
+                        .hint("only root has uid 0: name another user")
+                        .or("write CAPSHIM_USER=0 to stay root on purpose"),
+                ));
             }
             Some(uid) => uid,
         },
@@ -66,10 +70,12 @@ fn named_group(name: &str, accounts: &Accounts) -> Result<Gid, Refusal> {
     let shown = shown(name.as_bytes());
     match accounts.group(name) {
         None => Err(Refusal::wrong(format!("names the group '{shown}', which is not in /etc/group"))
-            .hint("add the group to the image; or write its gid")),
+            .hint("add the group to the image")
+            .or("write its gid")),
         Some(Gid::ROOT) if name != "root" => {
             Err(Refusal::wrong(format!("names the group '{shown}', whose gid in /etc/group is 0"))
-                .hint("write another group; or 0 if root's group is meant"))
+                .hint("write another group")
+                .or("0 if root's group is meant"))
         }
         Some(gid) => Ok(gid),
     }

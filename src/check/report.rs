@@ -20,6 +20,7 @@ use crate::plan::init::{self, Forward};
 use crate::plan::notes::Note;
 use crate::plan::step::Step;
 use crate::plan::{Plan, groups};
+use crate::process::observe;
 use crate::run::Prepared;
 use crate::settings::groups::Inherited;
 use crate::settings::{Config, names};
@@ -104,7 +105,11 @@ pub fn plan(to: &mut Layout, prepared: &Prepared) {
         .map(|group| (group, groups::origin(*group, expected.gid, switches, config, accounts).to_owned()));
     let missing = start.groups.iter().filter(|group| expected.groups.binary_search(group).is_err());
     let dropped = missing.map(|group| match plan.dropped.iter().find(|dropped| dropped.gid == *group) {
-        Some(dropped) => (group, format!("dropped, {}", dropped.why)),
+        Some(dropped) => {
+            let cure = groups::kept_by(*group, dropped.why, config);
+            let cure = cure.map_or(String::new(), |cure| format!("; kept by {cure}"));
+            (group, format!("dropped, {}{cure}", dropped.why))
+        }
         None => (group, format!("dropped, as {} does not list it", names::GROUPS)),
     });
     if expected.groups.is_empty() && start.groups.is_empty() {
@@ -200,7 +205,9 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
         Some(caps) if caps.foreign => format!("{caps}; if it counts here, ambient is cleared"),
         Some(caps) if lost.is_empty() => format!("{caps}; ambient is cleared"),
         Some(caps) => {
-            format!("{caps}; ambient is cleared: the programs that it starts will not inherit {lost}")
+            format!(
+                "{caps}; ambient is cleared: the programs that it starts will not inherit {lost}, and it runs in secure mode (ld.so(8))"
+            )
         }
     };
     to.row("file capabilities", says);
@@ -265,7 +272,7 @@ pub fn refused(to: &mut Layout, refusal: &Refusal) {
     to.title("outcome");
     to.painted(Paint::Red, "  the application would not start");
     to.line(&format!("  cause: {}", refusal.cause));
-    if let Some(hint) = &refusal.hint {
+    if let Some(hint) = refusal.hint_line() {
         to.line(&format!("  hint:  {hint}"));
     }
     to.line(&format!("  exit code {}", refusal.exit as u8));
@@ -327,7 +334,7 @@ fn user_namespace(surroundings: &Surroundings) -> String {
     let Some(ranges) = &surroundings.uid_map else {
         return "unknown, /proc/self/uid_map cannot be read".to_owned();
     };
-    if *ranges == [[0, 0, u32::MAX.into()]] {
+    if *ranges == observe::WHOLE {
         return "the initial one, or one that maps every id to itself".to_owned();
     }
     let words = ranges.iter().map(|[inside, outside, count]| {

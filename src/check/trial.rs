@@ -7,6 +7,7 @@
 use std::ffi::{CStr, c_int};
 
 use nix::errno::Errno;
+use nix::sys::prctl::set_dumpable;
 use nix::unistd::{read, write};
 
 use crate::accounts::environment;
@@ -59,7 +60,7 @@ fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
     // A start that gained its file's capabilities is undumpable, and cannot be traced. After this
     // call those can trace it who have its user and all its capabilities. A change of user makes
     // the child undumpable again. Where this call fails, tracing does.
-    let _ = system::set_dumpable();
+    let _ = set_dumpable(true);
     let Some(child) = system::fork().ok()? else {
         drop(go_of_tracer);
         let mut said = [0];

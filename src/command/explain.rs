@@ -82,9 +82,9 @@ fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
         (Errno::EACCES, _) if !is_file() => {
             refusal.hint("name a program: this is a device, a pipe or a socket")
         }
-        (Errno::EACCES, _) if on_noexec() => refusal.hint(
-            "it is on a noexec mount: run a copy that is in the image; or mount its folder without noexec, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec",
-        ),
+        (Errno::EACCES, _) if on_noexec() => refusal
+            .hint("it is on a noexec mount: run a copy that is in the image")
+            .or("mount its folder without noexec, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec"),
         (Errno::EACCES, Closed::File(file)) => {
             refusal.hint(format!("let the application's user execute it: chmod a+rx {file}"))
         }
@@ -117,8 +117,9 @@ pub fn explain(path: &CStr, errno: Errno) -> Refusal {
                 let convert = "the script has Windows line ends: convert it, as with: dos2unix";
                 refusal.hint(format!("{convert} {script}"))
             } else {
-                let install = "install the interpreter in the image; or correct the first line of";
-                refusal.hint(format!("{install} {script}"))
+                refusal
+                    .hint("install the interpreter in the image")
+                    .or(format!("correct the first line of {script}"))
             }
         }
         (Errno::ENOEXEC, script) => explain_format(&it, &last, script.is_some(), refusal),
@@ -145,7 +146,7 @@ pub fn explain(path: &CStr, errno: Errno) -> Refusal {
                 "{it} needs the loader {}, which is no program for the same machine",
                 shown(loader.to_bytes())
             ))
-            .hint("put the loader that the program was linked for into the image; or link the program statically"),
+            .hint("put the loader that the program was linked for into the image").or("link the program statically"),
             None => Refusal::new(Exit::CannotExecute, call),
         },
         _ => Refusal::new(Exit::CannotExecute, call),
@@ -156,7 +157,8 @@ pub fn explain(path: &CStr, errno: Errno) -> Refusal {
 fn explain_missing_loader(it: &str, path: &CStr, refusal: impl Fn(String) -> Refusal) -> Refusal {
     match elf::loader(path) {
         Some(loader) => refusal(format!("{it} needs the loader {}, which is missing", shown(&loader)))
-            .hint("the program was linked for another libc: use an image that has it; or link the program statically"),
+            .hint("the program was linked for another libc: use an image that has it")
+            .or("link the program statically"),
         None => refusal(format!("something that {it} needs is missing")),
     }
 }
@@ -182,6 +184,7 @@ fn explain_format(it: &str, file: &Link, interprets: bool, refusal: impl Fn(Stri
         None if interprets => refusal(format!("{it} is no program and has no #! line"))
             .hint(format!("begin {path} with a line #!/bin/sh")),
         None => refusal(format!("{it} is no program and has no #! line"))
-            .hint(format!("begin {path} with a line #!/bin/sh; or run it as: sh {path}")),
+            .hint(format!("begin {path} with a line #!/bin/sh"))
+            .or(format!("run it as: sh {path}")),
     }
 }

@@ -12,7 +12,7 @@ use nix::sys::stat::stat;
 use nix::sys::statvfs::FsFlags;
 
 use crate::command::after_exec::{Before, Executable};
-use crate::command::outcome;
+use crate::command::{outcome, refusals};
 use crate::model::caps::CapSet;
 use crate::model::error::{Refusal, shown};
 use crate::model::file_caps::FileCaps;
@@ -20,7 +20,7 @@ use crate::model::ids::{Gid, Id, Uid};
 use crate::plan::notes::Note;
 use crate::process::apply::Verified;
 use crate::process::chain::{self, Link};
-use crate::process::observe;
+use crate::process::{observe, reach};
 use crate::system;
 
 /// What the command's file does at exec. It leaves the sets as they are, ambient aside.
@@ -62,8 +62,10 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect> {
     if now.bounding.is_none() && file.caps.is_some() {
         before.bounding = observe::bounding()?;
     }
-    let name = shown(holder.to_bytes());
-    let after = outcome::judge(&before, &file, &name, verified.start())?;
+    let name = name_of(&holder);
+    let after = outcome::judge(&before, &file).map_err(|unfit| {
+        refusals::refusal(unfit, &name, file.caps.unwrap_or_default(), &before, verified.start())
+    })?;
     // What root's children hold comes from root's rule and not from ambient.
     let lost = if now.uid == Uid::ROOT { CapSet::EMPTY } else { now.caps - after.ambient };
     Ok(Effect { holder, caps: file.caps, unread, ambient: after.ambient, lost })
@@ -75,18 +77,23 @@ fn refuse_unknown(file: &CStr, errno: Errno, before: &Before) -> Result<(), Refu
     if chain::executable(file).is_err() || !outcome::depends_on_file(before) {
         return Ok(());
     }
-    Err(outcome::unknown_file(&shown(file.to_bytes()), errno, before))
+    Err(refusals::unknown_file(&shown(file.to_bytes()), errno, before))
+}
+
+/// The name of the file that has the attributes, and not that of a link to it.
+fn name_of(path: &CStr) -> String {
+    shown(reach::file_itself(path).to_bytes())
 }
 
 /// What a file would bring into exec. A file that is not there is left to execve(2) to name.
 fn executable_facts(path: &CStr) -> Result<Executable> {
     let Ok(status) = stat(path) else { return Ok(Executable::default()) };
-    let name = || shown(path.to_bytes());
+    let name = || name_of(path);
     let set_uid = status.st_mode & libc::S_ISUID != 0;
     // Without the group's execute bit, set-group-ID meant mandatory locking.
     let set_gid = status.st_mode & (libc::S_ISGID | libc::S_IXGRP) == (libc::S_ISGID | libc::S_IXGRP);
     let xattr = match system::security_capability(path) {
-        Err(Errno::EINVAL) => return Err(outcome::malformed_attribute(&name()).into()),
+        Err(Errno::EINVAL) => return Err(refusals::malformed_attribute(&name()).into()),
         result => result.with_context(|| format!("getxattr({})", name()))?,
     };
     if (!set_uid && !set_gid && xattr.is_none())
@@ -97,7 +104,7 @@ fn executable_facts(path: &CStr) -> Result<Executable> {
         return Ok(Executable::default());
     }
     let caps = match xattr {
-        Some(bytes) => Some(FileCaps::parse(&bytes).map_err(|_| outcome::malformed_attribute(&name()))?),
+        Some(bytes) => Some(FileCaps::parse(&bytes).map_err(|_| refusals::malformed_attribute(&name()))?),
         None => None,
     };
     Ok(Executable {

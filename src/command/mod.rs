@@ -9,6 +9,7 @@ pub mod elf;
 pub mod explain;
 pub mod file;
 pub mod outcome;
+pub mod refusals;
 pub mod search;
 
 use std::ffi::{CStr, CString};

@@ -21,9 +21,9 @@ pub fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
         return match executable(command) {
             Ok(()) => Ok(command.to_owned()),
             Err(errno @ (Errno::ENOENT | Errno::ENOTDIR)) => {
-                Err(Refusal::new(Exit::NotFound, format!("cannot execute {}: {errno}", name())).hint(
-                    "write the path of a program that is in the image; or its name alone, which PATH finds",
-                ))
+                Err(Refusal::new(Exit::NotFound, format!("cannot execute {}: {errno}", name()))
+                    .hint("write the path of a program that is in the image")
+                    .or("its name alone, which PATH finds"))
             }
             Err(errno) => Err(denied(command, errno)),
         };
@@ -48,7 +48,8 @@ pub fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
             Exit::NotFound,
             format!("{}: not found in PATH={}", name(), shown(path.unwrap_or(DEFAULT_PATH))),
         )
-        .hint("check the spelling; or write the command with its whole path")
+        .hint("check the spelling")
+        .or("write the command with its whole path")
     }))
 }
 

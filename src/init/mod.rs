@@ -240,7 +240,7 @@ fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>> {
 }
 
 fn write_byte(pipe: &OwnedFd, byte: u8) -> nix::Result<()> {
-    match system::write_blocked(pipe.as_raw_fd(), &[byte])? {
+    match system::write_blocked(pipe.as_fd(), &[byte])? {
         1 => Ok(()),
         _ => Err(Errno::EIO),
     }

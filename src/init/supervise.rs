@@ -71,6 +71,9 @@ impl Child {
                         return Ok(code);
                     }
                 }
+                // Below another init the child's kill(-1) reaches this process, and is not for the child.
+                // As PID 1 it is left out of that, and what the child sends asks it to end the container.
+                _ if signal.sender() == Some(self.pid.as_raw()) && std::process::id() != 1 => {}
                 _ => self.forward(&signal, &warn),
             }
         }

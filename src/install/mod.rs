@@ -34,7 +34,7 @@ use crate::{plan, system};
 pub struct Installed {
     path: String,
     caps: Option<FileCaps>,
-    pub warnings: Vec<Note>,
+    pub notes: Vec<Note>,
 }
 
 /// One line for a container's log.
@@ -59,7 +59,7 @@ pub fn install(path: &CStr, file_caps: CapSet) -> anyhow::Result<Installed> {
     // the size of files is limited, in place of which write(2) then says EFBIG.
     system::block_signals().map_err(|errno| refusals::failed("rt_sigprocmask", errno))?;
     target.replace(&program)?;
-    Ok(Installed { path: target.path(), caps: target.caps, warnings: target.warnings() })
+    Ok(Installed { path: target.path(), caps: target.caps, notes: target.notes() })
 }
 
 /// Right after exec, another user than root has effective, beyond ambient, only what a file
@@ -87,8 +87,6 @@ fn this_program() -> Result<Vec<u8>, Refusal> {
 /// Where the copy goes, and what it is to be.
 struct Target<'a> {
     folder: OwnedFd,
-    /// `f_type`, statfs(2).
-    filesystem: u64,
     mount: FsFlags,
     /// In the directory.
     name: &'a CStr,
@@ -105,6 +103,7 @@ impl<'a> Target<'a> {
         let attempt = Attempt {
             uid: start.uid.effective,
             effective: start.effective,
+            has_ambient: start.has_ambient,
             file_caps,
             folder: shown(folder.to_bytes()),
             folder_status: stat(folder.as_c_str()).ok().map(|status| (status.st_uid, status.st_mode)),
@@ -112,11 +111,11 @@ impl<'a> Target<'a> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let folder = open(folder.as_c_str(), flags, Mode::empty())
             .map_err(|errno| attempt.failed(format!("open({})", attempt.folder), errno))?;
-        let filesystem = fstatfs(&folder)
+        let mount = fstatfs(&folder)
+            .map(|filesystem| filesystem.flags())
             .map_err(|errno| attempt.failed(format!("fstatfs({})", attempt.folder), errno))?;
         let caps = (!file_caps.is_empty()).then(|| FileCaps::only_permitted(file_caps));
-        let (filesystem, mount) = (filesystem.filesystem_type().0 as u64, filesystem.flags());
-        let target = Target { folder, filesystem, mount, name, path, caps, attempt };
+        let target = Target { folder, mount, name, path, caps, attempt };
         target.refuse_what_is_no_file()?;
         Ok(target)
     }
@@ -142,7 +141,7 @@ impl<'a> Target<'a> {
         let temporary = c_string(format!(".capshim.{:016x}", system::random_number()));
         let temporary = temporary.as_c_str();
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file = openat(&self.folder, temporary, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+        let file = openat(&self.folder, temporary, flags, Mode::from_bits_truncate(Copy::NEW_MODE))
             .map_err(|errno| self.failed("open", ", O_CREAT | O_EXCL", errno))?;
 
         let replaced = self.fill(File::from(file), program).and_then(|written| {
@@ -211,13 +210,19 @@ impl<'a> Target<'a> {
             mode: status.st_mode & 0o7777,
             caps: xattr.map(|xattr| FileCaps::parse(&xattr)),
         };
-        if made == planned { Ok(status) } else { Err(refusals::differs(&self.path(), &made, &planned)) }
+        if made == planned {
+            Ok(status)
+        } else if made == (Copy { mode: made.mode, ..planned }) && made.mode != Copy::NEW_MODE {
+            Err(self.attempt.mode_differs(&self.path(), made.mode))
+        } else {
+            Err(refusals::differs(&self.path(), &made, &planned))
+        }
     }
 
     fn caps_refused(&self, caps: FileCaps, errno: Errno, file: &File) -> Refusal {
         let call = self.call("fsetxattr", &format!(", security.capability, {caps}"));
         let gid = fstat(file).ok().map(|status| status.st_gid);
-        self.attempt.caps_refused(call, errno, gid, self.filesystem)
+        self.attempt.caps_refused(call, errno, gid)
     }
 
     /// A call on the temporary file, whose whole name would say nothing to anybody.
@@ -234,7 +239,7 @@ impl<'a> Target<'a> {
     }
 
     /// Where the copy is to run, the same directory may be mounted otherwise.
-    fn warnings(&self) -> Vec<Note> {
+    fn notes(&self) -> Vec<Note> {
         let nosuid = self.caps.is_some() && self.mount.contains(FsFlags::ST_NOSUID);
         let noexec = self.mount.contains(FsFlags::ST_NOEXEC);
         let folder = || self.attempt.folder.clone();

@@ -20,6 +20,7 @@ use crate::process::failures;
 pub struct Attempt {
     pub uid: Uid,
     pub effective: CapSet,
+    pub has_ambient: bool,
     pub file_caps: CapSet,
     /// The directory, fit for a message.
     pub folder: String,
@@ -38,6 +39,9 @@ pub struct Copy {
 impl Copy {
     /// Everyone may execute it, whatever the umask.
     pub const MODE: u32 = 0o755;
+
+    /// Nobody else, as long as it is not finished.
+    pub const NEW_MODE: u32 = 0o600;
 }
 
 impl fmt::Display for Copy {
@@ -67,10 +71,12 @@ impl Attempt {
         let folder = &self.folder;
         let refusal = failed(&call, errno);
         match errno {
-            Errno::ENOENT => refusal.hint(format!(
-                "make the directory first: mkdir -p {folder}; or WORKDIR {folder} in a Dockerfile; or mount a volume there: \
-                 Kubernetes: volumeMounts.mountPath: {folder}; Docker/Podman: -v VOLUME:{folder}"
-            )),
+            Errno::ENOENT => refusal
+                .hint(format!("make the directory first: mkdir -p {folder}"))
+                .or(format!("WORKDIR {folder} in a Dockerfile"))
+                .or(format!(
+                    "mount a volume there: Kubernetes: volumeMounts.mountPath: {folder}; Docker/Podman: -v VOLUME:{folder}"
+                )),
             Errno::ENOTDIR => refusal.hint("install to another path: this one leads through a file"),
             Errno::EROFS => refusal.hint(format!(
                 "mount a volume there that can be written: Kubernetes: an emptyDir at volumeMounts.mountPath: {folder}, without \
@@ -105,8 +111,8 @@ impl Attempt {
     }
 
     /// The kernel did not take the new file's capabilities. `gid` is the file's, as this user
-    /// namespace shows it, and `filesystem` the `f_type` of statfs(2).
-    pub fn caps_refused(&self, call: String, errno: Errno, gid: Option<u32>, filesystem: u64) -> Refusal {
+    /// namespace shows it.
+    pub fn caps_refused(&self, call: String, errno: Errno, gid: Option<u32>) -> Refusal {
         let folder = &self.folder;
         let because = |exit: Exit, why: &str| Refusal::new(exit, format!("{call}: {errno}: {why}"));
         match errno {
@@ -118,24 +124,36 @@ impl Attempt {
                 Exit::NotGranted,
                 "SETFCAP is held, but the group that the directory gives its files is not mapped in this user namespace",
             )
-            .hint(format!(
-                "chmod g-s {folder}; or map its group: Kubernetes: hostUsers: true; Docker/Podman: --userns host"
-            )),
+            .hint(format!("chmod g-s {folder}"))
+            .or("map its group: Kubernetes: hostUsers: true; Docker/Podman: --userns host"),
             Errno::EPERM => because(
                 Exit::System,
                 "SETFCAP is held, but a seccomp filter, a security module or the file system refuses",
             )
-            .hint(format!(
-                "{}; or run it on Linux 4.14 or newer, if in a user namespace; or {ANOTHER_VOLUME}",
-                hints::DEFAULT_PROFILE
-            )),
+            .hint(hints::DEFAULT_PROFILE)
+            .or("run it on Linux 4.14 or newer, if in a user namespace")
+            .or(ANOTHER_VOLUME),
+            Errno::ENOTSUP if !self.has_ambient => because(
+                Exit::NotGranted,
+                "this kernel or sandbox has neither file capabilities nor ambient ones",
+            )
+            .hint(hints::WITHOUT_SANDBOX),
             Errno::ENOTSUP => because(
                 Exit::System,
-                &format!("{}, at {folder}, has no file capabilities", name_of(filesystem)),
+                &format!("the file system at {folder} has no file capabilities"),
             )
             .hint(ANOTHER_VOLUME),
             _ => self.failed(call, errno),
         }
+    }
+
+    /// The copy's mode is not the one that was set.
+    pub fn mode_differs(&self, path: &str, mode: u32) -> Refusal {
+        let folder = &self.folder;
+        let cause = format!(
+            "the copy for {path} has mode {mode:04o}, as the file system at {folder} has modes of its own"
+        );
+        Refusal::new(Exit::System, cause).hint(ANOTHER_VOLUME)
     }
 
     /// Whether it is the directory's mode that keeps this process out, and no security module.
@@ -161,26 +179,14 @@ impl Attempt {
     }
 }
 
-const ANOTHER_VOLUME: &str = "use a volume that has them: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; \
+const ANOTHER_VOLUME: &str = "use another volume: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; \
     Docker/Podman: --tmpfs, or a volume on a local disk";
-
-/// The ones that are met in containers (statfs(2)).
-fn name_of(filesystem: u64) -> String {
-    match filesystem {
-        0x6969 => "NFS".into(),
-        0x0102_1997 => "9P".into(),
-        0x6573_5546 => "FUSE".into(),
-        0x8584_58f6 => "ramfs".into(),
-        0x4d44 => "FAT".into(),
-        0xff53_4d42 | 0xfe53_4d42 => "SMB".into(),
-        other => format!("the file system of type {other:#x}"),
-    }
-}
 
 /// Something other than a file has the copy's name.
 pub fn in_the_way(path: &str, what: &str) -> Refusal {
     Refusal::new(Exit::System, format!("{path} {what}: it is not replaced"))
-        .hint("install to another path; or remove it first")
+        .hint("install to another path")
+        .or("remove it first")
 }
 
 /// The copy is not what was written.

@@ -147,6 +147,18 @@ pub struct OwnFile {
     pub path: Vec<u8>,
     pub caps: Result<Option<FileCaps>, Unknown>,
     pub nosuid: bool,
+    pub place: Place,
+}
+
+/// Where a file lies, for the words of a hint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In the container's image, or nobody can tell.
+    Image,
+    /// On a volume that something fills.
+    Volume,
+    /// On a volume that is an image of its own, and read-only.
+    ImageVolume,
 }
 
 impl OwnFile {

@@ -1,7 +1,7 @@
-//! How capshim says no: an exit code, one line of cause, and one line of cure where there
-//! is one.
+//! How capshim says no: an exit code, one line of cause, and one line of hint where something is
+//! known to help.
 //!
-//! Pure: the words that depend on what was observed are chosen in `diagnose`.
+//! Pure: the words that depend on what was observed are chosen where it was observed.
 #![forbid(unsafe_code)]
 
 use std::{fmt, io};
@@ -32,21 +32,41 @@ pub struct Refusal {
     pub exit: Exit,
     /// One line: the system call with its values and errno, or the setting with its value.
     pub cause: String,
-    /// One line with the words to type, where there is a cure.
-    pub hint: Option<String>,
+    /// What to do about it: ways to a start that succeeds, of which any one will do. They are shown
+    /// in one line. None where nothing is known to help.
+    pub ways: Vec<String>,
 }
 
 impl Refusal {
     #[cold]
     #[inline(never)]
     pub fn new(exit: Exit, cause: impl Into<String>) -> Refusal {
-        Refusal { exit, cause: cause.into(), hint: None }
+        Refusal { exit, cause: cause.into(), ways: Vec::new() }
     }
 
     #[cold]
     #[inline(never)]
-    pub fn hint(self, hint: impl Into<String>) -> Refusal {
-        Refusal { hint: Some(hint.into()), ..self }
+    pub fn hint(self, way: impl Into<String>) -> Refusal {
+        Refusal { ways: vec![way.into()], ..self }
+    }
+
+    /// One more way, besides that of the hint.
+    #[cold]
+    #[inline(never)]
+    pub fn or(mut self, way: impl Into<String>) -> Refusal {
+        self.ways.push(way.into());
+        self
+    }
+
+    /// The line of the hint.
+    pub fn hint_line(&self) -> Option<String> {
+        let mut ways = self.ways.iter();
+        let mut line = ways.next()?.clone();
+        for way in ways {
+            line += "; or ";
+            line += way;
+        }
+        Some(line)
     }
 
     /// A value is wrong, said without knowing which setting it came from: the cause continues a
@@ -67,7 +87,7 @@ impl Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "capshim: {}", self.cause)?;
-        match &self.hint {
+        match self.hint_line() {
             Some(hint) => writeln!(f, "capshim: hint: {hint}"),
             None => Ok(()),
         }
@@ -110,8 +130,10 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line_of_cause_and_one_of_hint() {
-        let refusal = Refusal::wrong("is odd").hint("mend it").of("CAPSHIM_USER", b"app\r");
-        assert_eq!(refusal.to_string(), "capshim: CAPSHIM_USER='app\\r' is odd\ncapshim: hint: mend it\n");
+        let refusal =
+            Refusal::wrong("is odd").hint("mend it").or("leave it out").of("CAPSHIM_USER", b"app\r");
+        let lines = "capshim: CAPSHIM_USER='app\\r' is odd\ncapshim: hint: mend it; or leave it out\n";
+        assert_eq!(refusal.to_string(), lines);
         assert_eq!(Refusal::new(Exit::System, "x: EPERM").to_string(), "capshim: x: EPERM\n");
     }
 

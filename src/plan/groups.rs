@@ -6,12 +6,12 @@
 use crate::accounts::entries::{Accounts, Standing};
 use crate::accounts::resolve;
 use crate::model::credentials::Credentials;
-use crate::model::error::Refusal;
-use crate::model::ids::Gid;
+use crate::model::error::shown;
+use crate::model::ids::{Gid, Id, OVERFLOW_ID};
 use crate::plan::change::{Dropped, Groups, Why};
-use crate::plan::refusals;
-use crate::settings::Config;
+use crate::plan::reasons::Reason;
 use crate::settings::groups::Inherited;
+use crate::settings::{Config, names};
 
 /// NGROUPS_MAX, setgroups(2).
 const MOST_GROUPS: usize = 65536;
@@ -25,7 +25,7 @@ pub fn decide(
     accounts: &Accounts,
     gid: Gid,
     switches: bool,
-) -> Result<Groups, Refusal> {
+) -> Result<Groups, Reason> {
     let inherited = &start.groups;
     let listed = resolve::resolve_groups(&config.groups, accounts)?;
     let uncertain = !inherited.iter().all(|gid| start.is_certain(*gid));
@@ -64,19 +64,22 @@ pub fn decide(
                 }
             }
             if !unknown.is_empty() {
-                list.extend(&unknown);
-                return Err(refusals::whose(&unknown, list, gid, config, accounts));
+                let mut others: Vec<Gid> = list.into_iter().chain(unknown.iter().copied()).collect();
+                others.retain(|group| *group != gid);
+                others.sort_unstable();
+                return Err(Reason::UnknownGroups { unknown, others });
             }
         }
         Inherited::Keep if !others().all(|group| start.is_mapped(group)) => {
-            return Err(refusals::cannot_keep(others().collect(), config));
+            let others = others().filter(|group| group.raw() != OVERFLOW_ID && *group != Gid::ROOT);
+            return Err(Reason::UnmappedGroup { others: others.collect() });
         }
         Inherited::Keep => list.extend(others()),
         Inherited::Drop => {}
     }
     list.sort_unstable();
     if list.len() > MOST_GROUPS {
-        return Err(refusals::too_many_groups(&list, MOST_GROUPS));
+        return Err(Reason::TooManyGroups { list, most: MOST_GROUPS });
     }
     Ok(Groups { list, dropped, uncertain })
 }
@@ -111,6 +114,12 @@ fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -
         Standing::Added => Judgement::Keep,
         Standing::Unknown => Judgement::Unknown,
     }
+}
+
+/// The setting by which a group is kept that `auto` drops; none where no number stands for it.
+pub fn kept_by(group: Gid, why: Why, config: &Config) -> Option<String> {
+    let policy = || shown(config.groups.to_string().as_bytes());
+    (why != Why::MaybeUnmapped).then(|| format!("{}={},{group}", names::GROUPS, policy()))
 }
 
 /// Where a group of the application's comes from.

@@ -6,12 +6,12 @@
 use crate::accounts::entries::{Accounts, Standing};
 use crate::accounts::resolve::{self, Identity};
 use crate::model::credentials::{Credentials, Ids};
-use crate::model::error::{Refusal, shown};
+use crate::model::error::shown;
 use crate::model::ids::{Gid, Uid};
 use crate::plan::change::Change;
 use crate::plan::groups;
 use crate::plan::notes::Note;
-use crate::plan::refusals;
+use crate::plan::reasons::Reason;
 use crate::settings::Config;
 
 pub fn change(
@@ -19,7 +19,7 @@ pub fn change(
     start: &Credentials,
     accounts: &Accounts,
     notes: &mut Vec<Note>,
-) -> Result<Change, Refusal> {
+) -> Result<Change, Reason> {
     let (uid, gid) = who(config, start, accounts, notes)?;
     let switches = start.uid.effective != uid;
     let groups = groups::decide(config, start, accounts, gid, switches)?;
@@ -36,11 +36,11 @@ fn who(
     start: &Credentials,
     accounts: &Accounts,
     notes: &mut Vec<Note>,
-) -> Result<(Uid, Gid), Refusal> {
+) -> Result<(Uid, Gid), Reason> {
     let (start_uid, start_gid) = (start.uid.effective, start.gid.effective);
     let Some(spec) = &config.user else {
         if start_uid == Uid::ROOT {
-            return Err(refusals::no_user());
+            return Err(Reason::NoUser);
         }
         return Ok((start_uid, start_gid));
     };

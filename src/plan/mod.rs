@@ -10,6 +10,7 @@ pub mod groups;
 pub mod identity;
 pub mod init;
 pub mod notes;
+pub mod reasons;
 pub mod refusals;
 pub mod step;
 
@@ -23,10 +24,10 @@ use crate::model::error::Refusal;
 use crate::model::expected::Expected;
 use crate::model::ids::{Gid, Uid};
 use crate::plan::change::{Change, Dropped, SWITCH, Why};
-
 use crate::plan::identity::change;
 use crate::plan::init::{InitPlan, init_plan};
 use crate::plan::notes::Note;
+use crate::plan::reasons::Reason;
 use crate::plan::step::Step;
 use crate::settings::Config;
 
@@ -68,10 +69,10 @@ pub fn needs_own_file(config: &Config, start: &Credentials) -> bool {
 }
 
 /// Makes the plan, or says why there is none.
-pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result<Plan, Refusal> {
+pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result<Plan, Reason> {
     let mut notes = Vec::new();
     if start.no_new_privs && !config.no_new_privs {
-        return Err(refusals::no_new_privs_is_on());
+        return Err(Reason::NoNewPrivsIsOn);
     }
     let change = change(config, start, accounts, &mut notes)?;
     let request = request(config, start, &change, &mut notes)?;
@@ -97,7 +98,7 @@ pub fn plan(config: &Config, start: &Credentials, accounts: &Accounts) -> Result
         no_new_privs: config.no_new_privs,
     };
     let init = init_plan(config.init, &steps, start, &expected);
-    tell(&expected, &groups.dropped, &mut notes);
+    tell(&expected, &groups.dropped, config, &mut notes);
     let target = if start.uid.effective == Uid::ROOT { &accounts.target } else { &accounts.start };
     Ok(Plan {
         steps,
@@ -117,11 +118,15 @@ fn request(
     start: &Credentials,
     change: &Change,
     notes: &mut Vec<Note>,
-) -> Result<CapSet, Refusal> {
+) -> Result<CapSet, Reason> {
     let (required, optional) = (config.caps.required, config.caps.optional);
+    // Before anything else that could be granted: all of it would be in vain.
+    if !start.has_ambient && !required.is_empty() {
+        return Err(Reason::NoAmbient(required));
+    }
     let lacking = (required | change.needed_caps()) - start.permitted;
     if !lacking.is_empty() {
-        return Err(refusals::lacking(lacking, change, config, start));
+        return Err(reasons::lacking(lacking, change, config, start));
     }
     // What ambient holds already survives, unless the uid changes.
     let ambient = if change.switches { CapSet::EMPTY } else { start.ambient };
@@ -133,9 +138,9 @@ fn request(
     let refused = required - available;
     if !refused.is_empty() {
         return Err(if can_raise(start) {
-            refusals::keepcaps_locked(refused, start.securebits)
+            Reason::KeepCapsLocked(refused)
         } else {
-            refusals::no_ambient(refused, start)
+            Reason::AmbientLocked(refused)
         });
     }
     let left_out = optional - available;
@@ -164,7 +169,7 @@ fn steps(
     start: &Credentials,
     change: &Change,
     request: CapSet,
-) -> Result<Vec<Step>, Refusal> {
+) -> Result<Vec<Step>, Reason> {
     let (permitted, inheritable) = (start.permitted, start.inheritable);
     let mut steps = vec![Step::RaiseEffective(ThreadCaps { effective: permitted, permitted, inheritable })];
     if change.switches && fixes_up(start) && !loses_permitted(start, change) {
@@ -203,39 +208,36 @@ fn refuse_regain(
     start: &Credentials,
     request: CapSet,
     bounding: CapSet,
-) -> Result<(), Refusal> {
+) -> Result<(), Reason> {
+    let needed = change.needed_caps();
     if change.uid == Uid::ROOT {
         let more = bounding - request;
         return if more.is_empty() || start.securebits.has(Securebits::NOROOT) {
             Ok(())
         } else {
-            Err(refusals::root_would_regain(more, request, change.needed_caps()))
+            Err(Reason::RootWouldRegain { more, request, needed })
         };
     }
     // Only its file can have given a non-root process what is permitted and not ambient.
     let given =
         if start.uid.effective == Uid::ROOT { CapSet::EMPTY } else { start.permitted - start.ambient };
     let more = ((given | start.may_carry()) & bounding) - request;
-    if more.is_empty() {
-        Ok(())
-    } else {
-        Err(refusals::file_would_regain(more, request, change.needed_caps(), start))
-    }
+    if more.is_empty() { Ok(()) } else { Err(Reason::FileWouldRegain { more, request, needed }) }
 }
 
-fn known_bounding(start: &Credentials) -> Result<CapSet, Refusal> {
-    start.bounding.ok_or_else(refusals::bounding_not_read)
+fn known_bounding(start: &Credentials) -> Result<CapSet, Reason> {
+    start.bounding.ok_or(Reason::BoundingNotRead)
 }
 
 /// What there is to tell of a plan.
-fn tell(expected: &Expected, dropped: &[Dropped], notes: &mut Vec<Note>) {
+fn tell(expected: &Expected, dropped: &[Dropped], config: &Config, notes: &mut Vec<Note>) {
     notes.push(Note::Becomes(expected.clone()));
     for why in Why::ALL {
         let gids = dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.gid);
         let gids: Vec<Gid> = gids.collect();
-        if !gids.is_empty() {
-            notes.push(Note::GroupsDropped { why, gids });
-        }
+        let Some(first) = gids.first() else { continue };
+        let cure = groups::kept_by(*first, why, config);
+        notes.push(Note::GroupsDropped { why, gids, cure });
     }
     if expected.gid == Gid::ROOT && expected.uid != Uid::ROOT {
         notes.push(Note::GroupIsRoots);

@@ -34,9 +34,13 @@ pub enum Note {
     GroupsDropped {
         why: Why,
         gids: Vec<Gid>,
+        /// The setting that keeps one of them.
+        cure: Option<String>,
     },
     GroupIsRoots,
     RootEquivalent(CapSet),
+    /// The application will hold them, and this user namespace makes them worth nothing.
+    VoidInUserNamespace(CapSet),
     StreamsNotShared {
         step: Step,
         errno: Errno,
@@ -68,9 +72,11 @@ impl Note {
     /// The others are told only where `CAPSHIM_LOG` is info.
     pub fn is_warning(&self) -> bool {
         match self {
-            Note::Becomes(_) | Note::GroupIsRoots | Note::RootEquivalent(_) | Note::AmbientLost { .. } => {
-                false
-            }
+            Note::Becomes(_)
+            | Note::GroupIsRoots
+            | Note::RootEquivalent(_)
+            | Note::AmbientLost { .. }
+            | Note::DangerousCopy(_) => false,
             Note::GroupsDropped { why, .. } => *why == Why::MaybeUnmapped,
             _ => true,
         }
@@ -94,22 +100,38 @@ impl fmt::Display for Note {
                 let groups = listed(groups);
                 write!(f, "uid {uid}, gid {gid}, groups {groups}, capabilities {caps}, no_new_privs {on}")
             }
-            Note::GroupsDropped { why, gids } => {
-                write!(f, "left out of the groups, {why}: {}", listed(gids))
+            Note::GroupsDropped { why, gids, cure } => {
+                write!(f, "left out of the groups, {why}: {}", listed(gids))?;
+                match cure {
+                    Some(cure) => write!(f, "; to keep one, list it: {cure}"),
+                    None => Ok(()),
+                }
             }
             Note::GroupIsRoots => f.write_str("the application's group is root's (gid 0)"),
             Note::RootEquivalent(caps) => {
                 write!(f, "can be turned into root in the container or on the node: {caps}")
             }
+            Note::VoidInUserNamespace(caps) => write!(
+                f,
+                "this container has a user namespace of its own, where the kernel does not honour {caps}: what needs it will fail \
+                 (Kubernetes: hostUsers: true; Docker/Podman: --userns host, and not rootless)"
+            ),
             Note::StreamsNotShared { step, errno } => {
                 write!(f, "{step}: {errno}: the application may be unable to open /dev/stdout")
             }
             Note::AmbientLost { file, caps } => {
-                write!(f, "{file} has file capabilities: the programs that it starts will not inherit {caps}")
+                write!(
+                    f,
+                    "{file} has file capabilities: the programs that it starts will not inherit {caps}, and it runs in secure mode \
+                     (ld.so(8)): LD_LIBRARY_PATH, LD_PRELOAD, NODE_OPTIONS and the like are ignored"
+                )
             }
             Note::NotForwarded { call, to, signal, errno } => {
                 let why = match errno {
-                    Errno::EPERM => "the application has changed its user, and signals do not reach it",
+                    Errno::EPERM => {
+                        "the application has changed its user, and signals do not reach it: let capshim change the user \
+                         in its place, or use the runtime's own init in place of CAPSHIM_INIT"
+                    }
                     Errno::EAGAIN => "the application's queue of signals is full, and some are lost",
                     _ => "a signal did not reach the application",
                 };

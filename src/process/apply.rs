@@ -9,6 +9,7 @@ use std::os::fd::BorrowedFd;
 use anyhow::Result;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::prctl;
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::statfs::fstatfs;
 use nix::sys::termios::tcgetsid;
@@ -88,7 +89,7 @@ pub fn read_back(expected: &Expected) -> Result<()> {
 fn perform(step: &Step) -> Result<(), Errno> {
     match step {
         Step::RaiseEffective(caps) => system::capset(*caps),
-        Step::KeepCaps => system::set_keepcaps(),
+        Step::KeepCaps => prctl::set_keepcaps(true),
         Step::SetGroups(groups) => system::setgroups(&groups.iter().map(|gid| gid.raw()).collect::<Vec<_>>()),
         Step::SetGid(gid) => system::setresgid(gid.raw()),
         Step::ShareStdio(gid) => share_stdio(*gid),
@@ -97,9 +98,9 @@ fn perform(step: &Step) -> Result<(), Errno> {
         Step::SetCaps(caps) => system::capset(ThreadCaps::all(*caps)),
         Step::ClearAmbient => system::ambient_clear_all(),
         Step::RaiseAmbient(cap) => system::ambient_raise(*cap),
-        Step::NoNewPrivs => system::set_no_new_privs(),
-        Step::Subreaper => system::set_child_subreaper(),
-        Step::Dumpable => system::set_dumpable(),
+        Step::NoNewPrivs => prctl::set_no_new_privs(),
+        Step::Subreaper => prctl::set_child_subreaper(true),
+        Step::Dumpable => prctl::set_dumpable(true),
     }
 }
 

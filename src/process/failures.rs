@@ -17,10 +17,9 @@ use crate::plan::step::Step;
 pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal {
     let unmapped = |what: String, file: &str| {
         let cause = format!("{step}: {errno}: {what} not mapped in this user namespace");
-        Refusal::new(Exit::NotGranted, cause).hint(format!(
-            "choose one that /proc/self/{file} lists; or map it: Kubernetes: hostUsers: true; \
-             Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)"
-        ))
+        Refusal::new(Exit::NotGranted, cause)
+            .hint(format!("choose one that /proc/self/{file} lists"))
+            .or("map it: Kubernetes: hostUsers: true; Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)")
     };
     match (step, errno) {
         (Step::SetUid(uid), Errno::EINVAL) => unmapped(format!("uid {uid} is"), "uid_map"),
@@ -103,6 +102,6 @@ mod tests {
             "{}",
             refusal.cause
         );
-        assert!(refusal.hint.unwrap().contains("/proc/self/gid_map"));
+        assert!(refusal.ways[0].contains("/proc/self/gid_map"));
     }
 }

@@ -10,6 +10,9 @@ use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
+use nix::sys::prctl::get_no_new_privs;
+use nix::sys::stat::stat;
+use nix::unistd::{getresgid, getresuid};
 
 use crate::model::caps::{Cap, CapSet};
 use crate::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
@@ -25,15 +28,19 @@ pub fn read() -> Result<Credentials> {
         return Err(failures::call_lied("capget reported success but gave no sets").into());
     }
     let (has_ambient, ambient) = ambient(caps.permitted & caps.inheritable)?;
+    let now = getresuid().context("getresuid")?;
+    let uid = ids("getresuid", [now.real, now.effective, now.saved].map(|id| id.as_raw()))?;
+    let now = getresgid().context("getresgid")?;
+    let gid = ids("getresgid", [now.real, now.effective, now.saved].map(|id| id.as_raw()))?;
     Ok(Credentials {
-        uid: ids("getresuid", system::getresuid())?,
-        gid: ids("getresgid", system::getresgid())?,
+        uid,
+        gid,
         groups: groups()?,
         permitted: caps.permitted,
         effective: caps.effective,
         inheritable: caps.inheritable,
         ambient,
-        no_new_privs: system::no_new_privs().context("prctl(PR_GET_NO_NEW_PRIVS)")?,
+        no_new_privs: get_no_new_privs().context("prctl(PR_GET_NO_NEW_PRIVS)")?,
         securebits: securebits()?,
         has_ambient,
         bounding: None,
@@ -65,11 +72,27 @@ pub fn proc_text(path: &CStr) -> Option<Vec<u8>> {
 
 /// The ranges of /proc/self/uid_map or gid_map: first id inside, first id in the parent namespace,
 /// count (user_namespaces(7)).
-pub fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
+fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
     map.split(|&byte| byte == b'\n').filter_map(|line| {
         let mut numbers = line.split(u8::is_ascii_whitespace).filter_map(decimal);
         Some([numbers.next()?, numbers.next()?, numbers.next()?])
     })
+}
+
+/// Whether this is a user namespace that maps some ids only, or others; false where /proc does not tell.
+pub fn in_own_user_namespace() -> bool {
+    // PROC_USER_INIT_INO. Sandboxes that are no Linux have other numbers, and map all ids.
+    const INITIAL: u64 = 0xeffffffd;
+    let is_other = stat(c"/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino != INITIAL);
+    is_other && uid_ranges().is_some_and(|ranges| ranges != WHOLE)
+}
+
+/// What the initial user namespace maps, and each that maps every id to itself.
+pub const WHOLE: [[i64; 3]; 1] = [[0, 0, u32::MAX as i64]];
+
+/// /proc/self/uid_map; `None` where it cannot be read.
+pub fn uid_ranges() -> Option<Vec<[i64; 3]>> {
+    proc_text(c"/proc/self/uid_map").map(|map| id_ranges(&map).collect())
 }
 
 /// By /proc/self/gid_map.
@@ -113,13 +136,12 @@ fn groups() -> Result<Vec<Gid>> {
     Ok(groups)
 }
 
-fn ids<T: Id>(call: &'static str, raw: Result<[u32; 3], Errno>) -> Result<Ids<T>> {
-    let [real, effective, saved] = raw.context(call)?;
+fn ids<T: Id>(call: &'static str, [real, effective, saved]: [u32; 3]) -> Result<Ids<T>> {
     let id = valid(call);
     Ok(Ids { real: id(real)?, effective: id(effective)?, saved: id(saved)? })
 }
 
-/// 4294967295 is what the buffers held before the call: it did not fill them.
+/// 4294967295 is what the buffers held before the call, nix's too: it did not fill them.
 fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T> {
     move |raw| {
         T::new(raw)

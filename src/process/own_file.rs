@@ -8,12 +8,13 @@ use std::ffi::{CStr, CString};
 
 use nix::errno::Errno;
 use nix::sys::stat::stat;
-use nix::sys::statfs::{PROC_SUPER_MAGIC, statfs};
+use nix::sys::statfs::{OVERLAYFS_SUPER_MAGIC, PROC_SUPER_MAGIC, Statfs, statfs};
 use nix::sys::statvfs::FsFlags;
 
-use crate::model::credentials::{OwnFile, Unknown};
+use crate::model::credentials::{OwnFile, Place, Unknown};
 use crate::model::file_caps::FileCaps;
 use crate::process::chain::{Link, chain};
+use crate::process::reach::file_itself;
 use crate::system;
 
 /// The file itself, whatever became of its name.
@@ -32,19 +33,31 @@ pub fn read() -> OwnFile {
         }
     };
     let nosuid = system::mount_flags(&path).is_ok_and(|flags| flags.contains(FsFlags::ST_NOSUID));
-    OwnFile { path: path.into_bytes(), caps, nosuid }
+    OwnFile { path: path.into_bytes(), caps, nosuid, place: Place::Image }
+}
+
+/// Where it lies, for the words of a hint. Images are overlays.
+pub fn place(file: &OwnFile) -> Place {
+    let Ok(path) = CString::new(file.path.as_slice()) else { return Place::Image };
+    if system::open_on_root_mount(&path).err() != Some(Errno::EXDEV) {
+        return Place::Image;
+    }
+    let is_image = |file: Statfs| {
+        file.filesystem_type() == OVERLAYFS_SUPER_MAGIC && file.flags().contains(FsFlags::ST_RDONLY)
+    };
+    if statfs(path.as_c_str()).is_ok_and(is_image) { Place::ImageVolume } else { Place::Volume }
 }
 
 fn by_path() -> (CString, Result<Option<FileCaps>, Unknown>) {
     let Link { path, start } = executed();
     // What cannot be read may be a script, and its interpreter this program.
     let caps = start.map_err(|errno| Unknown("open", errno)).and_then(|_| caps(&path));
-    (path, caps)
+    (file_itself(&path), caps)
 }
 
 /// Its path, for the words of a hint.
 pub fn path() -> CString {
-    exe().ok().flatten().and_then(name).unwrap_or_else(|| executed().path)
+    exe().ok().flatten().and_then(name).unwrap_or_else(|| file_itself(&executed().path))
 }
 
 /// By which path its content can be read.

@@ -1,5 +1,4 @@
-//! What keeps this process from a file that it may not open or execute: for the words of a
-//! hint.
+//! Which file a path leads to, and what keeps this process from it: for the words of a hint.
 //!
 //! It only looks; nothing may be decided by it.
 #![forbid(unsafe_code)]
@@ -23,8 +22,25 @@ pub enum Closed {
     File(String),
 }
 
-/// Follows the path, and the symbolic links in it, to the first folder that denies the way.
+/// The first folder that denies the way, or else the file.
 pub fn closed(path: &CStr) -> Closed {
+    match follow(path) {
+        (at, Some(end)) => Closed::Folder(shown(&at[..end])),
+        (at, None) => Closed::File(shown(&at)),
+    }
+}
+
+/// The file that a symbolic link leads to: setcap(8) takes no link.
+pub fn file_itself(path: &CStr) -> CString {
+    match follow(path) {
+        (at, None) => c_string(&at).unwrap_or_else(|_| path.to_owned()),
+        _ => path.to_owned(),
+    }
+}
+
+/// Follows the path, and the symbolic links in it. Says where the first folder ends that denies the
+/// way.
+fn follow(path: &CStr) -> (Vec<u8>, Option<usize>) {
     let mut at = path.to_bytes().to_vec();
     for _ in 0..MOST_LINKS {
         let slashes = at.iter().enumerate().filter(|(_, byte)| **byte == b'/');
@@ -37,11 +53,10 @@ pub fn closed(path: &CStr) -> Closed {
                 let folder = if target.to_bytes().starts_with(b"/") { 0 } else { folder };
                 at = [&at[..folder], target.to_bytes(), &at[end..]].concat();
             }
-            (Err(_), Some(end)) => return Closed::Folder(shown(&at[..end])),
-            (Err(_), None) => break,
+            (Err(_), closed) => return (at, closed),
         }
     }
-    Closed::File(shown(&at))
+    (at, None)
 }
 
 fn is_closed(folder: &[u8]) -> bool {

@@ -13,7 +13,7 @@ use nix::sys::stat::fstat;
 use crate::accounts::entries::{Accounts, Doubt};
 use crate::accounts::lines::{LONGEST_FILE, LONGEST_LINE};
 use crate::model::credentials::Credentials;
-use crate::model::error::{Exit, Refusal, errno_of};
+use crate::model::error::{Exit, Refusal, errno_of, shown};
 use crate::plan::notes::Note;
 use crate::process::failures;
 use crate::process::observe;
@@ -68,7 +68,7 @@ fn read<T>(
         Err(Errno::ENOENT) => parse(&mut io::empty()),
         Err(errno) => return Err(not_opened(path, errno)),
     };
-    Ok((found.map_err(|error| not_read(&path.to_string_lossy(), &error))?, doubt))
+    Ok((found.map_err(|error| not_read(&shown(path.to_bytes()), &error))?, doubt))
 }
 
 /// Opens a file, and says why it may not be the one that the runtime read in the image.
@@ -103,14 +103,14 @@ fn refuse_what_is_no_file(path: &CStr, file: &File) -> Result<(), Refusal> {
     let is_other = |mode| !matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR);
     match fstat(file) {
         Ok(status) if is_other(status.st_mode) => {
-            Err(unusable(&path.to_string_lossy(), "is no regular file"))
+            Err(unusable(&shown(path.to_bytes()), "is no regular file"))
         }
         _ => Ok(()),
     }
 }
 
 fn not_opened(path: &CStr, errno: Errno) -> Refusal {
-    let failed = failures::call_failed(format!("open({})", path.to_string_lossy()), errno);
+    let failed = failures::call_failed(format!("open({})", shown(path.to_bytes())), errno);
     match (errno, reach::closed(path)) {
         (Errno::EACCES, Closed::Folder(folder)) => {
             failed.hint(format!("let everyone search its folder, as usual: chmod a+x {folder}"))
@@ -142,9 +142,7 @@ fn not_read(path: &str, error: &io::Error) -> Refusal {
 }
 
 fn unusable(path: &str, why: &str) -> Refusal {
-    Refusal::new(Exit::Setting, format!("{path} {why}")).hint(format!(
-        "put a file of the usual kind at {path}; or write ids in place of names: {}=1000:1000, and gids in {}",
-        names::USER,
-        names::GROUPS
-    ))
+    Refusal::new(Exit::Setting, format!("{path} {why}"))
+        .hint(format!("put a file of the usual kind at {path}"))
+        .or(format!("write ids in place of names: {}=1000:1000, and gids in {}", names::USER, names::GROUPS))
 }

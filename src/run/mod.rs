@@ -14,6 +14,7 @@ use anyhow::Result;
 use crate::accounts::entries::Accounts;
 use crate::accounts::environment;
 use crate::init::{self, Gate, Parent, Side};
+use crate::model::caps::CapSet;
 use crate::model::credentials::Credentials;
 use crate::model::error::Refusal;
 use crate::model::ids::{Gid, Id, OVERFLOW_ID};
@@ -50,8 +51,18 @@ pub fn prepare(mut start: Credentials, config: Result<Config, Refusal>) -> Resul
         start.overflow_gid = observe::overflow_gid();
     }
     let (accounts, notes) = accounts(&config, &start)?;
-    let mut plan = plan::plan(&config, &start, &accounts)?;
+    let planned = plan::plan(&config, &start, &accounts);
+    let mut plan = planned.map_err(|reason| {
+        if let Some(file) = &mut start.own_file {
+            file.place = own_file::place(file);
+        }
+        reason.refusal(&config, &start, &accounts)
+    })?;
     plan.notes.splice(0..0, notes);
+    let void = plan.expected.caps & CapSet::OF_INITIAL_NAMESPACE;
+    if !void.is_empty() && observe::in_own_user_namespace() {
+        plan.notes.push(Note::VoidInUserNamespace(void));
+    }
     if let Some(init) = plan.init.as_mut().filter(|_| std::process::id() == 1) {
         init.as_pid_1();
     }

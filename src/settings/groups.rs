@@ -47,7 +47,8 @@ impl FromStr for GroupPolicy {
                 "keep" => Inherited::Keep,
                 "none" => {
                     return Err(Refusal::wrong("has none in a list")
-                        .hint("write none alone; or leave none out of the list"));
+                        .hint("write none alone")
+                        .or("leave none out of the list"));
                 }
                 _ => {
                     policy.listed.push(Ref::parse(word)?);
@@ -55,7 +56,7 @@ impl FromStr for GroupPolicy {
                 }
             };
             if policy.inherited != Inherited::Drop && policy.inherited != inherited {
-                return Err(Refusal::wrong("has both auto and keep").hint("write auto; or write keep"));
+                return Err(Refusal::wrong("has both auto and keep").hint("write auto").or("write keep"));
             }
             policy.inherited = inherited;
         }

@@ -170,7 +170,7 @@ mod tests {
     fn an_unknown_name_is_answered_with_the_nearest_one() {
         let refusal = parse(&["CAPSHIM_CAP=ipc_lock"]).unwrap_err();
         assert_eq!(refusal.cause, "CAPSHIM_CAP is not a setting of this version");
-        assert!(refusal.hint.unwrap().starts_with("the nearest one is CAPSHIM_CAPS;"));
+        assert!(refusal.ways[0].starts_with("the nearest one is CAPSHIM_CAPS;"));
         assert!(parse(&["CAPSHIM_USER=app", "CAPSHIM_=1"]).is_err());
         assert!(parse(&["CAPSHIM_USER=app", "CAPSHIM_PORTS=1"]).is_err());
         assert!(parse(&["CAPSHIM_USER=app", "CAPSHIM_PORT_X_TCP=1"]).is_err());

@@ -50,17 +50,11 @@ pub fn is_foreign(name: &[u8]) -> bool {
 
 /// `*_SERVICE_HOST`, `*_SERVICE_PORT*`, `*_PORT`, `*_PORT_<n>_<proto>*`.
 fn is_service_link(name: &str) -> bool {
-    if name.ends_with("_SERVICE_HOST") || name.ends_with("_PORT") {
-        return true;
-    }
-    if name.ends_with("_SERVICE_PORT") || name.contains("_SERVICE_PORT_") {
-        return true;
-    }
-    name.match_indices("_PORT_").any(|(at, found)| {
-        let (port, rest) = name[at + found.len()..].split_once('_').unwrap_or_default();
-        let protocol = rest.split('_').next().unwrap_or_default();
-        !port.is_empty()
-            && port.bytes().all(|byte| byte.is_ascii_digit())
-            && matches!(protocol, "TCP" | "UDP" | "SCTP")
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let words: Vec<&str> = name.split('_').collect();
+    (1..words.len()).any(|at| match words[at..] {
+        ["SERVICE", "HOST"] | ["SERVICE", "PORT", ..] | ["PORT"] => true,
+        ["PORT", number, "TCP" | "UDP" | "SCTP", ..] => is_number(number),
+        _ => false,
     })
 }

@@ -57,8 +57,10 @@ pub(super) fn empty(setting: &str) -> Refusal {
     let wrong = Refusal::wrong("is set but empty");
     match setting {
         USER => wrong.hint("a template or variable came out empty: write user, uid, user:group or uid:gid"),
-        CAPS => wrong.hint("a template or variable came out empty: write a list; or none: CAPSHIM_CAPS=none"),
-        _ => wrong.hint("a template or variable came out empty: write a value; or leave the variable out"),
+        CAPS => {
+            wrong.hint("a template or variable came out empty: write a list").or("none: CAPSHIM_CAPS=none")
+        }
+        _ => wrong.hint("a template or variable came out empty: write a value").or("leave the variable out"),
     }
 }
 
@@ -81,7 +83,8 @@ fn text(value: &[u8]) -> Result<&str, Refusal> {
     }
     if value.windows(2).any(|pair| pair == b"{{") {
         return Err(Refusal::wrong("is a template that nothing rendered")
-            .hint("write the value itself; or render the template"));
+            .hint("write the value itself")
+            .or("render the template"));
     }
     if value.starts_with(b"[") || value.starts_with(b"{") {
         return Err(Refusal::wrong("is JSON")

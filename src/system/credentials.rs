@@ -1,12 +1,14 @@
-//! The calls that read and change credentials, made directly: libc's wrappers act on all threads
-//! of a process and may replace the errno, while this process has one thread.
+//! The calls that read and change credentials, where nix lacks them or makes more than one.
+//!
+//! Those that change ids and groups are made directly: libc's wrappers act on all threads of a
+//! process, block signals meanwhile and may replace the errno, while this process has one thread.
 
 use std::ffi::{c_int, c_long};
 
+use nix::Result;
 use nix::errno::Errno;
 
 use crate::model::caps::{CapSet, ThreadCaps};
-use crate::system::{Result, checked};
 
 /// `_LINUX_CAPABILITY_VERSION_3`: 64 bits in two data structures.
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
@@ -30,7 +32,7 @@ pub fn capget() -> Result<ThreadCaps> {
     let mut header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
     let mut data = [CapData { effective: !0, permitted: !0, inheritable: !0 }; 2];
     // SAFETY: version 3 writes at most the header and two data structures.
-    checked(unsafe { libc::syscall(libc::SYS_capget, &mut header, data.as_mut_ptr()) })?;
+    Errno::result(unsafe { libc::syscall(libc::SYS_capget, &mut header, data.as_mut_ptr()) })?;
     let join = |low: u32, high: u32| CapSet::from_bits(u64::from(high) << 32 | u64::from(low));
     let [low, high] = data;
     Ok(ThreadCaps {
@@ -50,20 +52,13 @@ pub fn capset(caps: ThreadCaps) -> Result<()> {
     };
     let data = [half(0), half(32)];
     // SAFETY: version 3 reads the header and two data structures.
-    checked(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
 }
 
 /// prctl(2) with up to two numbers; the unused arguments are 0, as newer options demand.
-fn prctl(option: c_int, arg2: c_long, arg3: c_long) -> Result<c_long> {
+fn prctl(option: c_int, arg2: c_long, arg3: c_long) -> Result<c_int> {
     // SAFETY: the options used in this file take numbers only.
-    checked(unsafe {
-        libc::syscall(libc::SYS_prctl, c_long::from(option), arg2, arg3, 0 as c_long, 0 as c_long)
-    })
-}
-
-/// PR_SET_KEEPCAPS: permitted stays when uid 0 becomes another.
-pub fn set_keepcaps() -> Result<()> {
-    prctl(libc::PR_SET_KEEPCAPS, 1, 0).map(drop)
+    Errno::result(unsafe { libc::prctl(option, arg2, arg3, 0 as c_long, 0 as c_long) })
 }
 
 /// PR_CAPBSET_READ; EINVAL for a capability that the kernel does not know.
@@ -91,16 +86,6 @@ pub fn ambient_clear_all() -> Result<()> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL.into(), 0).map(drop)
 }
 
-/// PR_SET_NO_NEW_PRIVS.
-pub fn set_no_new_privs() -> Result<()> {
-    prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0).map(drop)
-}
-
-/// PR_GET_NO_NEW_PRIVS.
-pub fn no_new_privs() -> Result<bool> {
-    prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|set| set == 1)
-}
-
 /// PR_GET_SECUREBITS.
 pub fn securebits() -> Result<u32> {
     prctl(libc::PR_GET_SECUREBITS, 0, 0).map(|bits| bits as u32)
@@ -111,36 +96,19 @@ pub fn seccomp() -> Result<u32> {
     prctl(libc::PR_GET_SECCOMP, 0, 0).map(|mode| mode as u32)
 }
 
-/// getresuid(2): real, effective, saved. The buffer begins with 4294967295, no valid id.
-pub fn getresuid() -> Result<[u32; 3]> {
-    get_ids(libc::SYS_getresuid)
-}
-
-/// getresgid(2): real, effective, saved. The buffer begins with 4294967295, no valid id.
-pub fn getresgid() -> Result<[u32; 3]> {
-    get_ids(libc::SYS_getresgid)
-}
-
-fn get_ids(call: c_long) -> Result<[u32; 3]> {
-    let [mut real, mut effective, mut saved] = [u32::MAX; 3];
-    // SAFETY: both calls write one id through each of the three pointers.
-    checked(unsafe { libc::syscall(call, &mut real, &mut effective, &mut saved) })?;
-    Ok([real, effective, saved])
-}
-
 /// setresuid(2) with all three ids.
 pub fn setresuid(uid: u32) -> Result<()> {
     // SAFETY: takes numbers only.
-    checked(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
 /// setresgid(2) with all three ids.
 pub fn setresgid(gid: u32) -> Result<()> {
     // SAFETY: takes numbers only.
-    checked(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
 }
 
-/// getgroups(2). The buffer begins with 4294967295, no valid id.
+/// getgroups(2), which nix calls twice. The buffer begins with 4294967295, no valid id.
 pub fn getgroups() -> Result<Vec<u32>> {
     // Enough for most, so that one call will do; NGROUPS_MAX is enough for all.
     match getgroups_into(&mut [u32::MAX; 64]) {
@@ -151,24 +119,14 @@ pub fn getgroups() -> Result<Vec<u32>> {
 
 fn getgroups_into(buffer: &mut [u32]) -> Result<Vec<u32>> {
     // SAFETY: at most `buffer.len()` ids are written.
-    let count = checked(unsafe { libc::syscall(libc::SYS_getgroups, buffer.len(), buffer.as_mut_ptr()) })?;
+    let count = Errno::result(unsafe { libc::getgroups(buffer.len() as c_int, buffer.as_mut_ptr()) })?;
     Ok(buffer[..count as usize].to_vec())
 }
 
 /// setgroups(2).
 pub fn setgroups(groups: &[u32]) -> Result<()> {
     // SAFETY: reads `groups.len()` ids.
-    checked(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
-}
-
-/// PR_SET_DUMPABLE: what is in /proc for this process belongs to its user.
-pub fn set_dumpable() -> Result<()> {
-    prctl(libc::PR_SET_DUMPABLE, 1, 0).map(drop)
-}
-
-/// PR_SET_CHILD_SUBREAPER: orphaned descendants become this process's children.
-pub fn set_child_subreaper() -> Result<()> {
-    prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! System calls: every unsafe line of the program, one small safe function each.
 //!
-//! The calls that change credentials are made directly: libc's wrappers act on all threads
-//! of a process and may replace the errno, while this process has one thread. Each function
-//! returns the errno of its call and does nothing else; the decisions are elsewhere.
+//! A call that nix has is made through nix, here or in the module that needs it. The own code is for
+//! calls that nix lacks, and for those where nix or libc makes more than one call, knows no real-time
+//! signal, or cannot notice a success that a sandbox fakes. Each function returns the errno of its
+//! call and does nothing else; the decisions are elsewhere.
 
 mod credentials;
 mod entry;
@@ -20,15 +21,5 @@ pub use output::*;
 pub use process::*;
 pub use signals::*;
 
-use std::ffi::c_long;
-
-use nix::errno::Errno;
-
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("on 32-bit targets these credential calls take 16-bit ids");
-
-pub type Result<T> = std::result::Result<T, Errno>;
-
-pub fn checked(result: c_long) -> Result<c_long> {
-    if result == -1 { Err(Errno::last()) } else { Ok(result) }
-}

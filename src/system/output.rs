@@ -1,17 +1,20 @@
 //! What is written to standard output and standard error.
 
-use std::ffi::c_int;
+use std::os::fd::BorrowedFd;
 
+use nix::Result;
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::unistd::{isatty, write};
 
+use crate::system::files::standard_stream;
 use crate::system::signals::{bit, pending, sigprocmask, take_signal};
-use crate::system::{Result, checked};
 
 /// Writes all of it to standard output, in one call if the kernel takes it so. Nobody is told where
 /// that is closed.
 pub fn print(mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
-        match write(libc::STDOUT_FILENO, bytes) {
+        match write(standard_stream(libc::STDOUT_FILENO), bytes) {
             Ok(0) => return Err(Errno::EIO),
             Ok(written) => bytes = &bytes[written..],
             Err(Errno::EINTR) => {}
@@ -30,7 +33,8 @@ pub fn print(mut bytes: &[u8]) -> Result<()> {
 /// has fallen behind a second, and promises room for PIPE_BUF bytes in a pipe (pipe(7)). Only
 /// another writer that takes this room between the two calls can still make the second one wait.
 pub fn say(mut words: &[u8]) -> Result<()> {
-    const PATIENCE: c_int = 1000;
+    const PATIENCE: u16 = 1000;
+    let stderr = standard_stream(libc::STDERR_FILENO);
     if words.is_empty() {
         return Ok(());
     }
@@ -38,13 +42,11 @@ pub fn say(mut words: &[u8]) -> Result<()> {
     let waiting = pending() & of_write;
     let mask = sigprocmask(libc::SIG_BLOCK, of_write);
     while !words.is_empty() {
-        let mut stderr = libc::pollfd { fd: libc::STDERR_FILENO, events: libc::POLLOUT, revents: 0 };
-        // SAFETY: reads and writes one structure.
-        let nobody_reads = unsafe { libc::poll(&mut stderr, 1, PATIENCE) } == 0;
+        let nobody_reads = poll(&mut [PollFd::new(stderr, PollFlags::POLLOUT)], PATIENCE) == Ok(0);
         if nobody_reads {
             break;
         }
-        match write_blocked(libc::STDERR_FILENO, &words[..words.len().min(libc::PIPE_BUF)]) {
+        match write_blocked(stderr, &words[..words.len().min(libc::PIPE_BUF)]) {
             Ok(written) if written > 0 => words = &words[written..],
             Err(Errno::EINTR) => {}
             _ => break,
@@ -63,7 +65,7 @@ pub fn say(mut words: &[u8]) -> Result<()> {
 
 /// write(2) with SIGPIPE and SIGXFSZ blocked: the one that comes with a failure is taken from this
 /// thread's queue. One that was sent to the process stays: it has a queue of its own (signal(7)).
-pub fn write_blocked(fd: c_int, bytes: &[u8]) -> Result<usize> {
+pub fn write_blocked(fd: BorrowedFd, bytes: &[u8]) -> Result<usize> {
     let result = write(fd, bytes);
     let signal = match result {
         Err(Errno::EPIPE) => libc::SIGPIPE,
@@ -74,15 +76,7 @@ pub fn write_blocked(fd: c_int, bytes: &[u8]) -> Result<usize> {
     result
 }
 
-/// write(2).
-fn write(fd: c_int, bytes: &[u8]) -> Result<usize> {
-    // SAFETY: reads `bytes.len()` bytes.
-    checked(unsafe { libc::syscall(libc::SYS_write, fd, bytes.as_ptr(), bytes.len()) })
-        .map(|written| written as usize)
-}
-
 /// Whether standard output is a terminal (isatty(3)).
 pub fn writes_to_terminal() -> bool {
-    // SAFETY: takes a number only.
-    unsafe { libc::isatty(libc::STDOUT_FILENO) == 1 }
+    isatty(standard_stream(libc::STDOUT_FILENO)) == Ok(true)
 }

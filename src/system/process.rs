@@ -1,12 +1,13 @@
 //! Processes: fork, wait, execute.
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, c_int, c_long};
 use std::ptr;
 
+use nix::Result;
 use nix::errno::Errno;
+use nix::unistd;
 
 use crate::system::signals::SigInfo;
-use crate::system::{Result, checked};
 
 /// How a child ended (wait(2)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -38,7 +39,7 @@ pub fn start_child(run: impl FnOnce() -> c_int) -> Result<c_int> {
 /// fork(2): the child's process id, or `None` in the child.
 pub fn fork() -> Result<Option<c_int>> {
     // SAFETY: this process has one thread, so the child may do what it could.
-    let child = checked(unsafe { libc::fork() }.into())? as c_int;
+    let child = Errno::result(unsafe { libc::fork() })?;
     Ok((child != 0).then_some(child))
 }
 
@@ -91,7 +92,8 @@ pub fn wait_for_exec(child: c_int) -> Result<Option<Ended>> {
 fn ptrace(request: impl Into<c_long>, process: c_int, data: c_int) -> Result<()> {
     let data = c_long::from(data);
     // SAFETY: the requests used in this file take numbers only.
-    checked(unsafe { libc::syscall(libc::SYS_ptrace, request.into(), process, 0 as c_long, data) }).map(drop)
+    Errno::result(unsafe { libc::syscall(libc::SYS_ptrace, request.into(), process, 0 as c_long, data) })
+        .map(drop)
 }
 
 /// A child that has ended or stopped, if there is one; an ended one is reaped by this.
@@ -102,11 +104,13 @@ pub fn next_change() -> Result<Option<(c_int, Changed)>> {
     }
 }
 
-/// waitid(2).
+/// waitid(2). nix knows no real-time signal, by which a child can end as well.
 fn waitid(kind: libc::idtype_t, id: c_int, options: c_int) -> Result<Option<(c_int, Changed)>> {
     let mut info = SigInfo::default();
     // SAFETY: writes one siginfo_t.
-    checked(unsafe { libc::syscall(libc::SYS_waitid, kind, id, &mut info, options, ptr::null_mut::<u8>()) })?;
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_waitid, kind, id, &mut info, options, ptr::null_mut::<u8>())
+    })?;
     let changed = match info.code {
         libc::CLD_EXITED => Changed::Ended(Ended::Exited(info.status)),
         libc::CLD_KILLED | libc::CLD_DUMPED => Changed::Ended(Ended::Signaled(info.status)),
@@ -124,14 +128,8 @@ pub fn may_wait_for(child: c_int) -> Result<()> {
 
 /// execve(2). It returns only if it failed, or if it was not made and its success is a lie.
 pub fn execve(path: &CStr, argv: &[&CStr], environment: &[impl AsRef<CStr>]) -> Result<()> {
-    let argv = pointers(argv);
-    let environment = pointers(environment);
-    // SAFETY: both arrays end in a null pointer and point to strings that end in NUL, all of
-    // which outlive the call.
-    checked(unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv.as_ptr(), environment.as_ptr()) })
-        .map(drop)
-}
-
-fn pointers(strings: &[impl AsRef<CStr>]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ref().as_ptr()).chain([ptr::null()]).collect()
+    // Only a failure sets it.
+    Errno::clear();
+    let Err(errno) = unistd::execve(path, argv, environment);
+    if Errno::last_raw() == 0 { Ok(()) } else { Err(errno) }
 }

@@ -3,20 +3,14 @@
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
+use nix::Result;
 use nix::errno::Errno;
 
 use crate::system::entry::{environ, strings};
-use crate::system::{Result, checked};
 
-/// Blocks all signals that can be blocked, for the rest of this process (rt_sigprocmask(2)).
+/// Blocks all signals that can be blocked, for the rest of this process.
 pub fn block_signals() -> Result<()> {
-    let all = u64::MAX;
-    let nothing = ptr::null_mut::<u64>();
-    // SAFETY: reads one set of 8 bytes, which is the kernel's size of one, and writes none.
-    checked(unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &all, nothing, size_of::<u64>())
-    })
-    .map(drop)
+    rt_sigprocmask(libc::SIG_SETMASK, u64::MAX, None)
 }
 
 /// Blocks all signals where an entry of the environment asks for it.
@@ -51,13 +45,19 @@ impl Blocked {
     }
 }
 
-/// rt_sigprocmask(2): the mask as it was before.
+/// Changes the mask; the result is the mask as it was before.
 pub fn sigprocmask(how: c_int, mask: u64) -> Result<u64> {
     let mut before = u64::MAX;
-    // SAFETY: reads and writes sets of the size that is given.
-    checked(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &mask, &mut before, size_of::<u64>()) })?;
+    rt_sigprocmask(how, mask, Some(&mut before))?;
     // No mask has SIGKILL in it: this one would be left by a call that only pretends.
     if before == u64::MAX { Err(Errno::UnknownErrno) } else { Ok(before) }
+}
+
+fn rt_sigprocmask(how: c_int, mask: u64, before: Option<&mut u64>) -> Result<()> {
+    let before = before.map_or(ptr::null_mut(), ptr::from_mut);
+    // SAFETY: reads a set of the size that is given, and writes one if there is a place for it.
+    Errno::result(unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &mask, before, size_of::<u64>()) })
+        .map(drop)
 }
 
 /// The blocked signals that have come, to this thread or to the process (rt_sigpending(2)).
@@ -92,6 +92,11 @@ impl Signal {
         self.0.signo
     }
 
+    /// The process that sent it, where one did (sigaction(2)).
+    pub fn sender(&self) -> Option<c_int> {
+        matches!(self.0.code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE).then_some(self.0.pid)
+    }
+
     /// Sent with data, which can be passed on: SI_QUEUE and its like (rt_sigqueueinfo(2)).
     pub fn is_queued(&self) -> bool {
         self.0.code < 0 && self.0.code != libc::SI_TKILL
@@ -100,7 +105,8 @@ impl Signal {
     /// rt_sigqueueinfo(2): sends it to another process as it came.
     pub fn pass_on(&self, process: c_int) -> Result<()> {
         // SAFETY: reads one siginfo_t.
-        checked(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, process, self.0.signo, &self.0) }).map(drop)
+        Errno::result(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, process, self.0.signo, &self.0) })
+            .map(drop)
     }
 }
 
@@ -138,7 +144,9 @@ fn rt_sigtimedwait(set: u64, limit: Option<&libc::timespec>) -> Result<Signal> {
     let mut info = SigInfo::default();
     let limit = limit.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: reads the set and the time if there is one, and writes one siginfo_t.
-    checked(unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &set, &mut info, limit, size_of::<u64>()) })?;
+    Errno::result(unsafe {
+        libc::syscall(libc::SYS_rt_sigtimedwait, &set, &mut info, limit, size_of::<u64>())
+    })?;
     Ok(Signal(info))
 }
 
@@ -149,7 +157,7 @@ pub fn bit(signal: c_int) -> u64 {
 /// kill(2), of any signal; a negative number is a process group.
 pub fn kill(process: c_int, signal: c_int) -> Result<()> {
     // SAFETY: takes numbers only.
-    checked(unsafe { libc::syscall(libc::SYS_kill, process, signal) }).map(drop)
+    Errno::result(unsafe { libc::kill(process, signal) }).map(drop)
 }
 
 /// Stops this process, and those of its process group that it may signal, by this signal, which is

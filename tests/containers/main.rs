@@ -12,6 +12,7 @@ mod install;
 mod readme;
 mod refuse;
 mod start;
+mod words;
 
 /// What these tests take besides a runtime.
 const PROGRAMS: [&str; 5] = ["capsh", "getcap", "musl-gcc", "python3", "strace"];

@@ -5,10 +5,10 @@ use std::fs;
 use crate::harness::container::output::without_line;
 use crate::harness::container::{Container, find, guard};
 use crate::harness::inits::{
-    CTRL_Z, LISTEN, ends_as_the_application, keys_arrive_once, listening, lock, next, reaps, takes_orphans,
-    works_below,
+    CTRL_Z, LISTEN, ctrl_c_on_a_pipeline, ends_as_the_application, keys_arrive_once, listening, lock, next,
+    reaps, takes_orphans, works_below,
 };
-use crate::harness::live::{Live, children, eventually, status};
+use crate::harness::live::{Live, children, eventually, kill, status};
 use crate::harness::starts::app;
 
 fn program(name: &str) -> String {
@@ -116,6 +116,12 @@ fn ctrl_z_leaves_the_application_of_tini_stopped() {
 }
 
 #[test]
+fn ctrl_c_on_a_pipeline_reaches_only_the_program_behind_tini_too() {
+    let tini = program("tini");
+    ctrl_c_on_a_pipeline(importing(lock(), &[&tini]), &format!("{tini} -s --"), false);
+}
+
+#[test]
 fn a_thousand_orphans_are_reaped_as_by_the_peers() {
     for init in inits() {
         reaps(start(), &init, 1000);
@@ -168,4 +174,34 @@ fn behind_another_init_the_terminal_is_that_ones() {
     let written = without_line(&start.on_terminal(&command));
     assert!(written.starts_with("620 0 "), "{written}");
     assert!(written.ends_with("\nout\n/bin/sh: can't create /dev/stdout: Permission denied\n"), "{written}");
+}
+
+#[test]
+fn tini_takes_an_exit_code_for_0_and_capshim_never_does() {
+    let tini = program("tini");
+    let script = ["/bin/sh", "-c", "kill -TERM $$"];
+    let theirs =
+        importing(lock(), &[&tini]).run(&[&[tini.as_str(), "-e", "143", "--"], &script[..]].concat());
+    let ours = lock().run(&[&["/capshim"], &script[..]].concat());
+    assert_eq!((theirs.code, ours.code), (0, 143));
+}
+
+#[test]
+fn when_the_application_ends_dumb_init_tells_the_rest_and_capshim_does_not() {
+    let dumb_init = program("dumb-init");
+    for (init, told) in [(dumb_init.as_str(), true), ("/capshim", false)] {
+        let start = lock().without_env("CAPSHIM_INIT").env("CAPSHIM_INIT", "group");
+        // Behind a shell: the end of PID 1 would be the end of the rest, too.
+        let script = format!("{init} /bin/sh -c '/listen & read line'; echo ended; read line");
+        let mut live = importing(start, &[&dumb_init]).live(&["/bin/sh", "-c", &script]);
+        live.until("listen ");
+        let application = children(children(live.pid())[0])[0];
+        let rest = children(application)[0];
+        live.write("\n");
+        let seen = live.until("ended\n");
+        // Of those that wait, the lowest number comes first.
+        kill(rest, libc::SIGWINCH);
+        let seen = seen + &live.until("listen: 28 from ");
+        assert_eq!(seen.contains("listen: 15 from "), told, "{init}: {seen}");
+    }
 }

@@ -6,10 +6,23 @@
 mod harness;
 mod identity;
 mod inits;
+mod options;
 mod picture;
 mod privileges;
 mod same;
 mod table;
+mod words;
 
 /// What these tests take besides a runtime.
-const PROGRAMS: [&str; 7] = ["setpriv", "capsh", "gosu", "tini", "tini-static", "dumb-init", "catatonit"];
+const PROGRAMS: [&str; 10] = [
+    "setpriv",
+    "capsh",
+    "gosu",
+    "tini",
+    "tini-static",
+    "dumb-init",
+    "catatonit",
+    "newuidmap",
+    "/usr/sbin/iptables-legacy",
+    "/usr/bin/python3",
+];

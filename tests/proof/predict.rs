@@ -5,10 +5,10 @@ use std::ffi::{CStr, CString};
 
 use capshim::accounts::entries::{Accounts, Doubt};
 use capshim::command::after_exec::{self, After, Before, Executable, Obstacle};
-use capshim::command::outcome;
+use capshim::command::{outcome, refusals};
 use capshim::model::caps::CapSet;
 
-use capshim::model::credentials::{Credentials, Ids, OverflowGid, OwnFile, Securebits};
+use capshim::model::credentials::{Credentials, Ids, OverflowGid, OwnFile, Place, Securebits};
 use capshim::model::error::{Exit, Refusal};
 use capshim::model::file_caps::FileCaps;
 use capshim::model::ids::{Gid, Id, Uid};
@@ -112,6 +112,7 @@ fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
             path: format!("/shims/{}", case.shim).into_bytes(),
             caps: Ok(executable(case, file).caps),
             nosuid: false,
+            place: Place::Image,
         }),
         // The user namespace maps 65536 groups.
         overflow_gid: if case.user_namespace { OverflowGid::Mapped } else { OverflowGid::Certain },
@@ -131,7 +132,8 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     accounts.doubts.passwd = hides_passwd.then_some(Doubt::Mounted);
     accounts.read_groups(&config, group.as_bytes()).expect("text that can be read");
     accounts.doubts.group = hides_group.then_some(Doubt::Mounted);
-    let plan = plan::plan(&config, start, &accounts)?;
+    let plan = plan::plan(&config, start, &accounts);
+    let plan = plan.map_err(|reason| reason.refusal(&config, start, &accounts))?;
     // The plan cannot know the namespace's maps; what it makes of the errno is its own.
     if let Some(step) = plan.steps.iter().find(|step| case.user_namespace && is_unmapped(step)) {
         return Err(failures::step_failed(step, Errno::EINVAL, false));
@@ -141,7 +143,7 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     let before = Before { bounding, ..outcome::before_exec(expected, start.securebits) };
     let unread = unread(world, case, before.uid);
     if let Some(file) = unread.as_ref().filter(|_| outcome::depends_on_file(&before)) {
-        return Err(outcome::unknown_file(file, Errno::EACCES, &before));
+        return Err(refusals::unknown_file(file, Errno::EACCES, &before));
     }
     match (case.way, &unread) {
         // What the kernel finds there, the shim does not see.
@@ -151,7 +153,10 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
                 Way::Nosuid | Way::Closed => command(case),
                 _ => format!("/targets/{}", case.target),
             };
-            outcome::judge(&before, &as_the_shim_sees(world, case), &name, start)?;
+            let file = as_the_shim_sees(world, case);
+            outcome::judge(&before, &file).map_err(|unfit| {
+                refusals::refusal(unfit, &name, file.caps.unwrap_or_default(), &before, start)
+            })?;
         }
     }
     let groups: Vec<u32> = expected.groups.iter().map(|gid| gid.raw()).collect();

@@ -117,7 +117,9 @@ fn each_group_is_there_with_its_origin() {
     let groups = [&ROOTS_GROUPS[..], &[2000, 65534]].concat();
     let report = check(app().groups(&groups), &[]);
     let runtime = "from the runtime (fsGroup, supplementalGroups, --group-add)";
-    let dropped = "dropped, as given to root by /etc/group or /etc/passwd";
+    let dropped = ROOTS_GROUPS.map(|gid| {
+        format!("dropped, as given to root by /etc/group or /etc/passwd; kept by CAPSHIM_GROUPS=auto,{gid}")
+    });
     let rows = |rows: &[(u32, &str)]| -> Vec<String> {
         rows.iter().map(|(gid, why)| format!("  {:<22}{why}", gid.to_string())).collect()
     };
@@ -130,9 +132,9 @@ fn each_group_is_there_with_its_origin() {
         (1001, member),
         (2000, runtime),
         (65534, runtime),
-        (0, "dropped, as root's"),
+        (0, "dropped, as root's; kept by CAPSHIM_GROUPS=auto,0"),
     ];
-    expected.extend(ROOTS_GROUPS[1..].iter().map(|gid| (*gid, dropped)));
+    expected.extend(ROOTS_GROUPS.into_iter().zip(dropped.iter().map(String::as_str)).skip(1));
     assert_eq!(
         lines.join(" ").split_whitespace().collect::<Vec<_>>(),
         rows(&expected).join(" ").split_whitespace().collect::<Vec<_>>()
@@ -167,7 +169,7 @@ fn each_group_is_there_with_its_origin() {
         [
             "  27                    listed by CAPSHIM_GROUPS",
             "  1000                  the application's gid",
-            "  0                     dropped, as root's",
+            "  0                     dropped, as root's; kept by CAPSHIM_GROUPS=auto,27,0",
             "  /etc/group            is a mount, and the runtime may have read the file beneath it: it does",
             "                        not tell what is root's",
         ]
@@ -196,7 +198,7 @@ fn the_command_is_shown_with_its_path_and_what_its_file_does_to_ambient() {
     let says = section(&capable, "command")[2..4].join(" ");
     assert_eq!(
         says.split_whitespace().collect::<Vec<_>>().join(" "),
-        "file capabilities IPC_LOCK=ep; ambient is cleared: the programs that it starts will not inherit IPC_LOCK"
+        "file capabilities IPC_LOCK=ep; ambient is cleared: the programs that it starts will not inherit IPC_LOCK, and it runs in secure mode (ld.so(8))"
     );
     assert_eq!(value(&capable, "outcome", "ambient"), "none");
     assert_eq!(value(&capable, "outcome", "permitted"), "IPC_LOCK");

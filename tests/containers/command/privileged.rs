@@ -17,8 +17,8 @@ fn lock() -> Container {
 fn refused(container: Container, command: &[&str], cause: &str, instead: &str) {
     let file = cause.split(':').next().unwrap_or_default();
     let remove = format!(
-        "remove them when the image is built, capshim gives the capabilities instead: setcap -r {file}; or run a copy, which has none: \
-         cp {file} {file}-copy"
+        "remove them when the image is built, capshim gives the capabilities instead: setcap -r {file}; or replace the file by a \
+         copy, which has none: cp {file} {file}.new && mv {file}.new {file}"
     );
     container.shim(command).refuses(126, &lines(cause, &format!("{remove}{instead}")));
 }
@@ -41,7 +41,8 @@ fn a_file_that_gives_exactly_the_request_runs_without_ambient() {
     sets(lock().file_caps("/state", "cap_ipc_lock,cap_net_raw=ep"), lost);
     sets(lock().env("CAPSHIM_NO_NEW_PRIVS", "0").file_caps("/state", "cap_ipc_lock=ep"), lost);
     let told = lock().env("CAPSHIM_LOG", "info").file_caps("/state", "cap_ipc_lock=ep").shim(&["/state"]);
-    let line = "capshim: info: /state has file capabilities: the programs that it starts will not inherit IPC_LOCK\n";
+    let line = "capshim: info: /state has file capabilities: the programs that it starts will not inherit IPC_LOCK, \
+                and it runs in secure mode (ld.so(8)): LD_LIBRARY_PATH, LD_PRELOAD, NODE_OPTIONS and the like are ignored\n";
     assert!(told.stderr.ends_with(line), "{}", told.stderr);
 }
 
@@ -148,11 +149,10 @@ fn file_capabilities_that_the_kernel_ignores_are_ignored() {
 #[test]
 fn file_capabilities_of_the_outer_namespace_are_ignored_inside_a_user_namespace() {
     // Those of this namespace's own root count, those of one that has no id here do not.
-    let inside =
-        lock().user_namespace(100_000, 65_536).file_caps_of_namespace("/state", 100_000, 1 << 14, true);
+    let start = || lock().env("CAPSHIM_LOG", "quiet").user_namespace(100_000, 65_536);
+    let inside = start().file_caps_of_namespace("/state", 100_000, 1 << 14, true);
     sets(inside, ["IPC_LOCK", "IPC_LOCK", "IPC_LOCK", "none"]);
-    let foreign =
-        lock().user_namespace(100_000, 65_536).file_caps_of_namespace("/state", 300_000, 1 << 13, true);
+    let foreign = start().file_caps_of_namespace("/state", 300_000, 1 << 13, true);
     foreign.shim(&["/state"]).is_exactly(1000, 1000, GROUPS, "IPC_LOCK");
 }
 

@@ -75,6 +75,30 @@ pub fn keys_arrive_once(start: Container, init: &str) {
     }
 }
 
+/// Ctrl-C in an interactive shell, on a pipeline of two programs that both take it. The second
+/// one passes on what the first one says. The init begins when the shell has started both: it gives
+/// the terminal to the pipeline with each.
+#[track_caller]
+pub fn ctrl_c_on_a_pipeline(start: Container, init: &str, reaches_both: bool) {
+    let first = format!("read up </tmp/up; exec {init} /listen");
+    let second = "trap 'echo second: 2' INT; echo up >/tmp/up; while read line; do echo $line; done";
+    let start = start.env("PS1", "# ").env("ENV", "/none").file("/first", first).file("/second", second);
+    let mut live = start.live_on_terminal(&["/bin/sh", "-i"]);
+    live.until("# ");
+    live.write("/bin/busybox mkfifo -m 666 /tmp/up; /bin/sh /first | /bin/sh /second\n");
+    live.until("\nlisten ");
+    live.write(CTRL_C);
+    if reaches_both {
+        live.until("second: 2\n");
+        return;
+    }
+    let first = live.until("listen: 2 with code 128\n");
+    // What the first key did to the second program is said before what the next one does.
+    live.write(CTRL_C);
+    let seen = first + &live.until("listen: 2 with code 128\n");
+    assert!(!seen.contains("second: "), "{init}: {seen}");
+}
+
 #[track_caller]
 pub fn reaps(start: Container, init: &str, orphans: u32) {
     let count = orphans.to_string();

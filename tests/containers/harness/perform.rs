@@ -121,10 +121,9 @@ fn act(start: Start, words: &[&str]) -> (Start, usize) {
             run(&start.container, words);
             (start, words.len())
         }
-        ["cp", from, to] => {
-            run(&start.container, words);
-            let command: Vec<String> = start.command.iter().map(|word| word.replace(from, to)).collect();
-            (start.command(&command.iter().map(String::as_str).collect::<Vec<_>>()), 3)
+        ["cp", ..] => {
+            words.split(|word| *word == "&&").for_each(|command| run(&start.container, command));
+            (start, words.len())
         }
         ["WORKDIR", folder, ..] => {
             run(&start.container, &["mkdir", "-p", folder]);

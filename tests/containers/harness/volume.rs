@@ -83,6 +83,20 @@ impl Volume {
         volume
     }
 
+    /// A file system that takes no change of mode and shows these, in chmod(1)'s words: bindfs(1),
+    /// as it may stand before one of Windows' or macOS'.
+    pub fn with_modes_of_its_own(modes: &str) -> Volume {
+        let mut volume = Volume::on_disk();
+        let mounted = Command::new("bindfs")
+            .args(["--chmod-ignore", &format!("--perms={modes}"), "-o", "allow_other,default_permissions"])
+            .args([volume.folder(), volume.folder()])
+            .output()
+            .expect("bindfs");
+        assert!(mounted.status.success(), "bindfs: {}", String::from_utf8_lossy(&mounted.stderr));
+        volume.is_mounted = true;
+        volume
+    }
+
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

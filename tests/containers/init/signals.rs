@@ -247,6 +247,23 @@ fn signals_arrive_without_kill() {
     assert_eq!(next(&mut live, false), "listen: 15 from parent");
 }
 
+/// The application signals everyone, its parent among them, and then its child signals that parent:
+/// the first signal, if it came back, would come back before the second one.
+const EVERYONE: &str = "trap 'echo came back' USR1; trap 'echo end; exit 0' USR2; kill -USR1 -1; \
+    /bin/sh -c \"kill -USR2 $PPID; :\"; while :; do sleep 1; done";
+
+#[test]
+fn below_another_init_what_the_application_sends_to_everyone_does_not_come_back() {
+    // A shell as PID 1, which the kernel leaves out of that.
+    let below = ["/bin/sh", "-c", "\"$@\"; exit $?", "init", "/capshim", "/bin/sh", "-c", EVERYONE];
+    let output = lock().run(&below);
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.code), ("end\n", "", 0));
+    // What it sends to PID 1 is for the container, and comes.
+    let script = "trap 'echo comes; exit 0' USR1; kill -USR1 1; while :; do sleep 1; done";
+    let output = lock().run(&["/capshim", "/bin/sh", "-c", script]);
+    assert_eq!((output.stdout.as_str(), output.stderr.as_str(), output.code), ("comes\n", "", 0));
+}
+
 #[test]
 fn an_application_that_changed_its_user_is_one_warning() {
     let start = || lock().without_env("CAPSHIM_CAPS").env("CAPSHIM_CAPS", "setgid,setuid");
@@ -255,7 +272,8 @@ fn an_application_that_changed_its_user_is_one_warning() {
         (
             "warn",
             "capshim: warning: kill(PID, 10): EPERM: Operation not permitted: the application has changed its user, \
-             and signals do not reach it; this is not said again\n",
+             and signals do not reach it: let capshim change the user in its place, or use the runtime's own init in place of \
+             CAPSHIM_INIT; this is not said again\n",
         ),
         ("quiet", ""),
     ] {

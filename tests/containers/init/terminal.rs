@@ -2,7 +2,7 @@
 //! a parent between the shell and the application.
 
 use crate::harness::container::Container;
-use crate::harness::inits::{CTRL_C, CTRL_Z, keys_arrive_once, lock};
+use crate::harness::inits::{CTRL_C, CTRL_Z, ctrl_c_on_a_pipeline, keys_arrive_once, lock};
 use crate::harness::live::{Live, children, eventually, kill, status};
 
 const CTRL_D: &str = "\x04";
@@ -179,6 +179,14 @@ fn a_pipeline_stops_and_continues_as_without_a_parent() {
         live.until("one\none\n");
         live.until("# ");
     });
+}
+
+#[test]
+fn ctrl_c_on_a_pipeline_reaches_only_the_program_behind_the_shim() {
+    ctrl_c_on_a_pipeline(lock(), "/capshim", false);
+    ctrl_c_on_a_pipeline(lock(), "", true);
+    // Without init mode there is no other process group.
+    ctrl_c_on_a_pipeline(lock().without_env("CAPSHIM_INIT"), "/capshim", true);
 }
 
 #[test]

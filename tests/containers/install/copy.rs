@@ -23,12 +23,12 @@ fn a_copy_carries_what_was_asked_for_as_permitted_alone() {
 }
 
 #[test]
-fn what_can_be_turned_into_root_is_warned_of() {
+fn what_can_be_turned_into_root_is_told() {
     let volume = Volume::on_disk();
     let output = init(&volume).run(&["/capshim", "--install", "/shim", "--file-caps", "ipc_lock,sys_ptrace"]);
     assert_eq!(output.stdout, "capshim: installed /shim/capshim with IPC_LOCK, SYS_PTRACE=p\n");
-    let warning = "capshim: warning: whoever may execute the copy can turn SYS_PTRACE into root in the container or on the node\n";
-    assert_eq!((output.stderr.as_str(), output.code), (warning, 0));
+    let info = "capshim: info: whoever may execute the copy can turn SYS_PTRACE into root in the container or on the node\n";
+    assert_eq!((output.stderr.as_str(), output.code), (info, 0));
 }
 
 #[test]

@@ -188,8 +188,8 @@ fn a_file_system_without_file_capabilities_is_named() {
         output.stderr,
         lines(
             "fsetxattr(/ram/.capshim.*, security.capability, IPC_LOCK=p): EOPNOTSUPP: Operation not supported on transport endpoint: \
-             ramfs, at /ram, has no file capabilities",
-            "use a volume that has them: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; Docker/Podman: --tmpfs, or a volume \
+             the file system at /ram has no file capabilities",
+            "use another volume: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; Docker/Podman: --tmpfs, or a volume \
              on a local disk"
         )
     );
@@ -205,7 +205,7 @@ fn a_filter_that_forbids_the_attribute_or_fakes_it_is_found_out() {
             "fsetxattr(/shim/.capshim.*, security.capability, IPC_LOCK=p): EPERM: Operation not permitted: SETFCAP is held, but a seccomp \
              filter, a security module or the file system refuses",
             "use the runtime's default profile: Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; Docker/Podman: \
-             leave out --security-opt seccomp=FILE; or run it on Linux 4.14 or newer, if in a user namespace; or use a volume that has them: \
+             leave out --security-opt seccomp=FILE; or run it on Linux 4.14 or newer, if in a user namespace; or use another volume: \
              Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; Docker/Podman: --tmpfs, or a volume on a local disk",
         ),
     );

@@ -8,7 +8,7 @@ use crate::harness::starts::{GRANTED, app, lock, user_lock};
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
      an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
 const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
-const NON_ROOT: &str = "put them on the file, as the image is built or as an init container copies it: /capshim --install /capshim --file-caps ipc_lock (or setcap cap_ipc_lock=p /capshim); or start as root with \
+const NON_ROOT: &str = "put them on the file as the image is built: /capshim --install /capshim --file-caps ipc_lock (or setcap cap_ipc_lock=p /capshim); or start as root with \
      CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
      \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
 
@@ -47,9 +47,11 @@ fn a_shell_before_the_shim_under_no_new_privs() {
         start().no_new_privs(),
         &["/bin/sh", "-c", "exec /capshim /state"],
         "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but with no_new_privs on they count only in the \
-         container's first program, and another one ran before (or the runtime is a Docker older than 23.0.7 or 24.0.6)",
+         container's first program, and only if the runtime passes them on to it: another program ran before, or the \
+         runtime is LXC or a Docker older than 23.0.7 or 24.0.6",
         "make /capshim the first word of the container's command, without sh -c before it (and update such a Docker); or Kubernetes: \
-         securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges",
+         securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges; \
+         LXC: no lxc.no_new_privs",
     );
     // Without no_new_privs the file's capabilities count in any program.
     start().run(&["/bin/sh", "-c", "exec /capshim /state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
@@ -67,7 +69,7 @@ fn file_capabilities_on_a_nosuid_mount() {
         &["/nosuid/capshim", "/state"],
         cause,
         "run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid, and put it there again: \
-         Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid",
+         Kubernetes: an emptyDir; Docker/Podman: a named volume, -v NAME:/nosuid (under Podman -v NAME:/nosuid:suid)",
     );
 }
 

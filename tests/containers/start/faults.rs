@@ -231,7 +231,7 @@ fn no_fault_in_a_root_start_in_a_user_namespace_goes_unnoticed() {
     Case {
         name: "root start, user namespace",
         start: started(0, LOCK | SWITCH),
-        settings: APP_LOCK,
+        settings: &[("CAPSHIM_USER", "app"), ("CAPSHIM_CAPS", "ipc_lock"), ("CAPSHIM_LOG", "quiet")],
         prepare: |container| container.user_namespace(100_000, 65_536),
     }
     .holds(&[

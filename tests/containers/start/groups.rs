@@ -3,6 +3,7 @@
 use nix::libc;
 
 use crate::harness::container::{Container, GROUP, PASSWD, ROOTS_GROUPS};
+use crate::harness::starts::app;
 
 /// As a pod with fsGroup 2000 and supplementalGroups [3000] on an Alpine-like image.
 fn pod(user: &str) -> Container {
@@ -311,4 +312,22 @@ fn group_65534_is_one_like_any_other_where_it_is_mapped() {
     // runAsGroup: 65534.
     let bare = Container::user(0, 65534).capabilities(&["SETGID", "SETUID"]).env("CAPSHIM_USER", "4242");
     bare.shim(&["/state"]).is_exactly(4242, 65534, "65534", "none");
+}
+
+#[test]
+fn a_group_that_is_left_out_is_kept_by_the_words_beside_it() {
+    let start = |policy: &str| app().groups(&[0, 6, 27, 2000]).env("CAPSHIM_GROUPS", policy);
+    let check = start("auto").run(&["/capshim", "--check", "/state"]);
+    let words = check.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    for (group, groups) in [(6, "6, 29, 1000, 1001, 2000"), (27, "27, 29, 1000, 1001, 2000")] {
+        let cure = format!(
+            "{group} dropped, as given to root by /etc/group or /etc/passwd; kept by CAPSHIM_GROUPS=auto,{group}"
+        );
+        assert!(words.contains(&cure), "{words}");
+        start(&format!("auto,{group}")).shim(&["/state"]).is_exactly(1000, 1000, groups, "none");
+    }
+    // Beside what is listed already.
+    let told = start("auto,27").env("CAPSHIM_LOG", "info").shim(&["/state"]).stderr;
+    assert!(told.contains(": 6; to keep one, list it: CAPSHIM_GROUPS=auto,27,6\n"), "{told}");
+    start("auto,27,6").shim(&["/state"]).is_exactly(1000, 1000, "6, 27, 29, 1000, 1001, 2000", "none");
 }

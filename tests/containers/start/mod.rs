@@ -15,3 +15,4 @@ mod own_file;
 mod stdio;
 mod terminals;
 mod trace;
+mod user_namespaces;

@@ -1,23 +1,23 @@
 //! User namespaces: ids that are not mapped, groups that are not mapped, setgroups denied.
 
 use crate::harness::container::Container;
-use crate::harness::starts::{GRANTED, as_user};
+use crate::harness::starts::as_user;
 
 const MAP: &str = "lists; or map it: Kubernetes: hostUsers: true; Docker/Podman: --userns host (rootless: list more ids in /etc/subuid and /etc/subgid)";
 
 fn inside(user: &str) -> Container {
-    as_user(user).capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock")
+    as_user(user).capabilities(&["NET_RAW", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "net_raw")
 }
 
 /// Enough for the first program to make a namespace of its own.
 fn outside(user: &str) -> Container {
-    inside(user).capabilities(&["IPC_LOCK", "SETGID", "SETUID", "SETFCAP", "SYS_ADMIN"])
+    inside(user).capabilities(&["NET_RAW", "SETGID", "SETUID", "SETFCAP", "SYS_ADMIN"])
 }
 
 #[test]
 fn a_root_start_in_a_user_namespace_is_like_any_other() {
     let output = inside("app").groups(&[0, 6, 2000]).user_namespace(100_000, 65_536).shim(&["/state"]);
-    output.is_exactly(1000, 1000, "29, 1000, 1001, 2000", "IPC_LOCK");
+    output.is_exactly(1000, 1000, "29, 1000, 1001, 2000", "NET_RAW");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn an_inherited_group_that_is_not_mapped_is_left_out_and_never_kept() {
     assert_eq!(seen.state()["groups"], "2000, 65534");
     let shim = [&launch[..], &["--", "/capshim", "/state"]].concat();
     let output = start("auto").run(&shim);
-    output.holds(1000, 1000, "1000, 2000", "IPC_LOCK");
+    output.holds(1000, 1000, "1000, 2000", "NET_RAW");
     assert_eq!(
         output.stderr,
         "capshim: warning: left out of the groups, as it may stand for a group that this user namespace does not map: 65534\n"
@@ -80,19 +80,17 @@ fn a_namespace_that_denies_setgroups_is_told_apart_from_a_missing_capability() {
         "/capshim",
         "/state",
     ];
-    outside("1000:1000").run(&launch).is_exactly(1000, 1000, "1000", "IPC_LOCK");
+    outside("1000:1000").run(&launch).is_exactly(1000, 1000, "1000", "NET_RAW");
 }
 
 #[test]
 fn staying_root_and_a_non_root_start_work_inside_too() {
-    inside("root").user_namespace(100_000, 65_536).shim(&["/state"]).is_exactly(0, 0, "none", "IPC_LOCK");
-    let start = Container::user(1000, 1000)
-        .capabilities(&["IPC_LOCK"])
-        .env("CAPSHIM_CAPS", "ipc_lock")
-        .no_new_privs();
+    inside("root").user_namespace(100_000, 65_536).shim(&["/state"]).is_exactly(0, 0, "none", "NET_RAW");
     let start =
-        start.user_namespace(100_000, 65_536).file_caps_of_namespace("/capshim", 100_000, 1 << 14, false);
-    start.shim(&["/state"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+        Container::user(1000, 1000).capabilities(&["NET_RAW"]).env("CAPSHIM_CAPS", "net_raw").no_new_privs();
+    let start =
+        start.user_namespace(100_000, 65_536).file_caps_of_namespace("/capshim", 100_000, 1 << 13, false);
+    start.shim(&["/state"]).is_exactly(1000, 1000, "none", "NET_RAW");
 }
 
 #[test]

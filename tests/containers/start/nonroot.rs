@@ -62,7 +62,7 @@ fn in_a_user_namespace_the_copy_counts_for_its_own_and_for_no_other() {
     for volume in [Volume::on_disk(), Volume::in_memory("size=1m")] {
         let install = init(&volume).no_new_privs().runtime_default().user_namespace(100_000, 65_536);
         install.run(&INSTALL).installed(SAID);
-        let inside = |first: u32| app(&volume).user_namespace(first, 65_536);
+        let inside = |first: u32| app(&volume).user_namespace(first, 65_536).env("CAPSHIM_LOG", "quiet");
         let output = checked(|| inside(100_000), &RUN);
         output.is_exactly(1000, 1000, "none", "IPC_LOCK");
         assert_eq!(output.state()["bounding"], "IPC_LOCK");
@@ -84,7 +84,7 @@ fn in_a_user_namespace_with_id_mapped_volumes_it_is_the_same() {
     let volume = Volume::id_mapped(100_000);
     let install = init(&volume).no_new_privs().runtime_default().user_namespace(100_000, 65_536);
     install.run(&INSTALL).installed(SAID);
-    let start = || app(&volume).user_namespace(100_000, 65_536);
+    let start = || app(&volume).user_namespace(100_000, 65_536).env("CAPSHIM_LOG", "quiet");
     checked(start, &RUN).is_exactly(1000, 1000, "none", "IPC_LOCK");
     assert_eq!(volume.getcap("capshim"), "cap_ipc_lock=p [rootid=100000]");
 }
@@ -96,9 +96,11 @@ fn behind_a_shell_it_works_without_no_new_privs_alone() {
     app(&volume).run(&script).refuses(
         77,
         "capshim: in the bounding set but not permitted: IPC_LOCK; /shim/capshim has them, but with no_new_privs on they count only in \
-         the container's first program, and another one ran before (or the runtime is a Docker older than 23.0.7 or 24.0.6)\n\
+         the container's first program, and only if the runtime passes them on to it: another program ran before, or the \
+         runtime is LXC or a Docker older than 23.0.7 or 24.0.6\n\
          capshim: hint: make /shim/capshim the first word of the container's command, without sh -c before it (and update such a Docker); or Kubernetes: \
-         securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges\n",
+         securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges; \
+         LXC: no lxc.no_new_privs\n",
     );
     let start = Container::user(1000, 1000).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
     let start = start.volume(volume.folder(), "/shim", &["ro"]).read_only();
@@ -143,7 +145,7 @@ fn a_volume_that_is_mounted_nosuid_is_named() {
         77,
         "capshim: in the bounding set but not permitted: IPC_LOCK; /shim/capshim is on a nosuid mount, where they do not count\n\
          capshim: hint: run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without \
-         nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: --tmpfs FOLDER:exec,suid\n",
+         nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: a named volume, -v NAME:/shim (under Podman -v NAME:/shim:suid)\n",
     );
 }
 
@@ -168,7 +170,7 @@ fn a_copy_that_lost_its_attribute_is_named() {
             77,
             "capshim: in the bounding set but not permitted: IPC_LOCK; the container was started as uid 1000 and /shim/capshim has no \
              such file capabilities\n\
-             capshim: hint: put them on the file, as the image is built or as an init container copies it: /shim/capshim --install /shim/capshim --file-caps ipc_lock \
+             capshim: hint: put them on the file where the volume is filled, as in an init container: /capshim --install /shim/capshim --file-caps ipc_lock \
              (or setcap cap_ipc_lock=p /shim/capshim); or start as root with CAPSHIM_USER=1000:1000: Kubernetes: \
              securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \
              \"SETUID\", \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK\n",
@@ -222,8 +224,8 @@ fn an_application_with_a_wrong_effective_file_runs_as_a_copy() {
     checked(image, &["/shim/capshim", "/app"]).refuses(
         126,
         "capshim: /app: its file capabilities demand NET_RAW, not granted to this container, so it cannot be executed\n\
-         capshim: hint: remove them when the image is built, capshim gives the capabilities instead: setcap -r /app; or run a copy, \
-         which has none: cp /app /app-copy\n",
+         capshim: hint: remove them when the image is built, capshim gives the capabilities instead: setcap -r /app; or replace the \
+         file by a copy, which has none: cp /app /app.new && mv /app.new /app\n",
     );
     // As an init container makes it, from the application's own image into the volume.
     let copier = image().volume(volume.folder(), "/copies", &[]);

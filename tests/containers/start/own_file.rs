@@ -1,8 +1,6 @@
 //! The shim's own file is found however it was started, with /proc and without: what it carries
 //! counts, and hints name it.
 
-use std::os::unix::fs::symlink;
-
 use crate::harness::container::{Container, Output};
 use crate::harness::starts::{lock, user_lock};
 
@@ -27,17 +25,6 @@ fn asked(granted: &[&str]) -> Container {
         .script("/relative", SCRIPT.replace("/capshim", "./capshim"))
 }
 
-impl Container {
-    fn script(self, path: &str, text: impl AsRef<[u8]>) -> Container {
-        self.file(path, text).mode(path, 0o755)
-    }
-
-    fn link(self, to: &str, path: &str) -> Container {
-        symlink(to, self.path(path)).expect("a link");
-        self
-    }
-}
-
 /// Without /proc, which this takes away first.
 const WITHOUT_PROC: [&str; 4] = ["/launch", "--unmount", "/proc", "--"];
 
@@ -45,11 +32,11 @@ const WITHOUT_PROC: [&str; 4] = ["/launch", "--unmount", "/proc", "--"];
 const WAYS: [(&[&str], &str); 8] = [
     (&["/capshim", "/state"], "/capshim"),
     (&["./capshim", "/state"], "./capshim"),
-    (&["/link", "/state"], "/link"),
+    (&["/link", "/state"], "/capshim"),
     (&["/script"], "/capshim"),
     (&["/script-link"], "/capshim"),
     (&["/outer"], "/capshim"),
-    (&["/linked"], "/link"),
+    (&["/linked"], "/capshim"),
     (&["/relative"], "./capshim"),
 ];
 

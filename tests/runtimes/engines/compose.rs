@@ -21,7 +21,10 @@ fn compose(project: &str, more: &str, words: &[&str]) -> Output {
     fs::write(&machine, services).expect("a file");
     let files = ["--file", "examples/compose.yaml", "--file", machine.to_str().expect("a path")];
     let words = [&["docker-compose", "--project-name", project], &files[..], words].concat();
-    Output::of(engine.command(&words).stdin(Stdio::null()).output().expect("docker-compose"))
+    let mut command = engine.command(&words);
+    // As a shell or a file `.env` has them.
+    command.env("PUID", "1000").env("PGID", "1001").stdin(Stdio::null());
+    Output::of(command.output().expect("docker-compose"))
 }
 
 #[test]
@@ -33,6 +36,22 @@ fn each_service_holds_exactly_the_capability() {
         let without = run(&["--user", "1000:1000", "--entrypoint", "my-server", service]);
         assert_eq!((without.state()["permitted"], without.state()["ambient"]), ("none", "none"), "{service}");
     }
+}
+
+#[test]
+fn puid_and_pgid_are_put_into_capshim_user() {
+    needs_engines!();
+    let run = |user: &str| {
+        let more = format!("environment: {{ CAPSHIM_USER: '{user}', PUID: 3000, PGID: 3000 }}");
+        compose("ids", &more, &["run", "--rm", "-T", "my-app"])
+    };
+    run("${PUID}:${PGID}").holds(1000, 1001, "1001", "IPC_LOCK");
+    // They mean nothing to capshim by themselves, nor do they inside a value that nobody expanded.
+    run("app").holds(1000, 1000, "1000", "IPC_LOCK");
+    // docker-compose says something, too.
+    let refused = run("$${PUID}:$${PGID}");
+    let said = "capshim: CAPSHIM_USER='${PUID}:${PGID}' is a variable that nothing expanded\n";
+    assert!(refused.code == 78 && refused.stderr.contains(said), "{}", refused.stderr);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! How a container ends: signals and exit codes.
 
 use super::engine::{ENGINES, Engine, Kind};
-use super::from::{APP, NON_ROOT};
+use super::from::{APP, NON_ROOT, context};
 use super::needs_engines;
 
 /// An application that ends in order when it is told to.
@@ -11,8 +11,13 @@ const SERVER: [&str; 3] =
 /// Starts the server, stops it as soon as it is ready, and returns its exit code and what it
 /// printed.
 fn stopped(engine: &Engine, options: &[&str], image: &str) -> (String, String) {
-    let name = format!("stop-{:?}-{}", engine.kind, options.join("").replace(['-', '=', ' '], ""));
-    let start = [&["run", "--detach", "--name", &name], options, &[image], &SERVER].concat();
+    stopped_by(engine, options, image, &SERVER)
+}
+
+fn stopped_by(engine: &Engine, options: &[&str], image: &str, server: &[&str]) -> (String, String) {
+    let words = [options, &[image]].concat().join("").replace(['-', '=', ' ', ':'], "");
+    let name = format!("stop-{:?}-{words}", engine.kind);
+    let start = [&["run", "--detach", "--name", &name], options, &[image], server].concat();
     engine.succeed(&start);
     engine.wait_for_line(&name, "ready");
     engine.succeed(&["stop", "--time", "5", &name]);
@@ -33,6 +38,30 @@ fn a_stop_reaches_the_application() {
         for (grant, image) in [(&GRANT[..], APP), (&GRANT_FILE, NON_ROOT)] {
             let (code, printed) = stopped(&engine, grant, image);
             assert_eq!((code.as_str(), printed.as_str()), ("3", "ready\ntold to stop"), "{kind:?} {image}");
+        }
+    }
+}
+
+#[test]
+fn a_stop_is_the_signal_that_the_image_or_the_user_chose() {
+    needs_engines!();
+    let server = SERVER[2].replace(" TERM;", " QUIT;");
+    for kind in ENGINES {
+        let engine = Engine::with_apps(kind);
+        let dockerfile = format!("FROM {APP}\nSTOPSIGNAL SIGQUIT\n");
+        let folder = context(&format!("context-{kind:?}-quit"), &dockerfile);
+        engine.succeed(&["build", "-t", "my-app-quit:1.0", folder.to_str().expect("a path")]);
+        for (options, image) in [(&["--stop-signal=SIGQUIT"][..], APP), (&[], "my-app-quit:1.0")] {
+            for init in ["0", "1", "group"] {
+                let init = format!("--env=CAPSHIM_INIT={init}");
+                let options = [&GRANT[..], options, &[&init]].concat();
+                let (code, printed) = stopped_by(&engine, &options, image, &["sh", "-c", &server]);
+                assert_eq!(
+                    (code.as_str(), printed.as_str()),
+                    ("3", "ready\ntold to stop"),
+                    "{kind:?} {options:?}"
+                );
+            }
         }
     }
 }

@@ -6,12 +6,14 @@ mod compose;
 mod engine;
 pub mod from;
 mod health;
+mod hints;
 mod lifecycle;
 pub mod modes;
 mod options;
 mod quadlet;
 mod snippets;
 pub mod versions;
+mod words;
 
 /// Ends a test here, loudly, where Docker and Podman cannot be started.
 macro_rules! needs_engines {

@@ -1,6 +1,7 @@
 //! Options of `docker run` and `podman run` that meet the shim's settings.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 
 use super::engine::{ENGINES, Engine, Kind};
 use super::from::APP;
@@ -115,6 +116,28 @@ fn a_terminal_that_the_engine_made_for_the_command_can_be_opened_again() {
         let session = [&["exec", "-t", &name, "/capshim"], &REOPEN[..]].concat();
         assert_eq!(engine.on_terminal(&session), (0, "out\n".to_owned()), "{kind:?}");
         engine.succeed(&["rm", "--force", &name]);
+    }
+}
+
+#[test]
+fn a_device_has_the_nodes_mode_and_its_group_opens_it() {
+    needs_engines!();
+    let node = Machine::get().path("tun");
+    let made =
+        Machine::get().command("mknod").args(["-m", "600"]).arg(&node).args(["c", "10", "200"]).status();
+    assert!(made.expect("mknod").success());
+    let device = format!("--device={}:/dev/net/tun", node.display());
+    let opens = ["sh", "-c", ": <>/dev/net/tun && echo opened"];
+    let engines = [Kind::Docker, Kind::PodmanCrun].map(Engine::with_apps);
+    for engine in &engines {
+        let output = run(engine, &[&device, "--cap-add=NET_ADMIN", "--env=CAPSHIM_CAPS=net_admin"], &opens);
+        assert!(output.stderr.contains("/dev/net/tun: Permission denied"), "{}", output.stderr);
+    }
+    fs::set_permissions(&node, fs::Permissions::from_mode(0o660)).expect("chmod");
+    chown(&node, None, Some(2000)).expect("chown");
+    for engine in &engines {
+        let output = run(engine, &[&device, "--env=CAPSHIM_GROUPS=auto,2000"], &opens);
+        assert_eq!(output.stdout, "opened\n", "{:?}: {}", engine.kind, output.stderr);
     }
 }
 

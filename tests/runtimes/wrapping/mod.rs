@@ -39,7 +39,6 @@ const DEFAULTS: [&str; 14] = [
 trait Image {
     /// A built program at this place.
     fn program(self, name: &str, place: &str) -> Self;
-    fn script(self, place: &str, text: &str) -> Self;
     /// A line of /etc/passwd, and one of /etc/group.
     fn account(self, name: &str, uid: u32, gid: u32) -> Self;
 }
@@ -49,11 +48,6 @@ impl Image for Container {
         let content = fs::read(built(name)).expect("a built program");
         let folder = place.rsplit_once('/').expect("a path").0;
         self.folder(folder).file(place, content).mode(place, 0o755)
-    }
-
-    fn script(self, place: &str, text: &str) -> Container {
-        let folder = place.rsplit_once('/').expect("a path").0;
-        self.folder(folder).file(place, text).mode(place, 0o755)
     }
 
     fn account(self, name: &str, uid: u32, gid: u32) -> Container {

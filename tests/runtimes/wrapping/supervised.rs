@@ -40,7 +40,7 @@ fn s6(first_line: &str) -> Container {
     let container = Container::root().capabilities(&GRANT).program("server", "/bin/server");
     let container = container.script("/init", INIT).script("/command/with-contenv", WITH_CONTENV);
     let container =
-        container.script("/etc/services.d/server/run", &format!("{first_line}\nexec /capshim server\n"));
+        container.script("/etc/services.d/server/run", format!("{first_line}\nexec /capshim server\n"));
     container.env("CAPSHIM_USER", "app").env("CAPSHIM_CAPS", "ipc_lock")
 }
 

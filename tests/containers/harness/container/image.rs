@@ -1,7 +1,7 @@
 //! The files of a container's image.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,6 +28,18 @@ impl Container {
     /// A file of root's, mode 0644.
     pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Container {
         fs::write(self.path(path), content).expect("a file");
+        self
+    }
+
+    /// A script that everyone may execute.
+    pub fn script(self, path: &str, text: impl AsRef<[u8]>) -> Container {
+        let folder = path.rsplit_once('/').expect("a path").0;
+        self.folder(folder).file(path, text).mode(path, 0o755)
+    }
+
+    /// A symbolic link.
+    pub fn link(self, to: &str, path: &str) -> Container {
+        symlink(to, self.path(path)).expect("a link");
         self
     }
 

@@ -9,7 +9,7 @@ pub mod run;
 
 use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -93,8 +93,7 @@ impl Container {
             fs::copy(emulator, container.path("emulator")).expect("the emulator");
             fs::copy(std::env::var_os("SHIM").expect("SHIM"), container.path("capshim")).expect("the shim");
         }
-        symlink("busybox", container.path("bin/sh")).expect("a link");
-        container.file("/etc/passwd", PASSWD).file("/etc/group", GROUP)
+        container.link("busybox", "/bin/sh").file("/etc/passwd", PASSWD).file("/etc/group", GROUP)
     }
 
     /// What a runtime does with `capabilities.add`: bounding always, and for root permitted

@@ -188,14 +188,14 @@ fn what_decides_the_capabilities_can_be_read() {
             lock().with(script).with(|image| program(image, "/outer", "#!/script\n"))
         };
         let start = || closed().command(&["/capshim", command]);
-        performs("command/outcome::unknown_file", start, &[Typed(&with_lock)]);
+        performs("command/refusals::unknown_file", start, &[Typed(&with_lock)]);
     }
     let off = || {
         let start = lock().with(|image| image.mode("/state", 0o711)).env("CAPSHIM_CAPS", "none");
         start.env("CAPSHIM_NO_NEW_PRIVS", "0")
     };
     let ways = [Typed(&without_no_new_privs(1000, GROUPS, "none")), Typed(&as_app)];
-    performs("command/outcome::unknown_file 2", off, &ways);
+    performs("command/refusals::unknown_file", off, &ways);
 }
 
 #[test]

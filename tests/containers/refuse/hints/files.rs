@@ -26,22 +26,26 @@ fn file_capabilities_go_or_are_asked_for() {
     let file = |words: &'static str| move || lock().with(|image| image.file_caps("/state", words));
     let gone = |way| [Typed(way), Typed(way)];
     for words in ["cap_ipc_lock=p", "cap_ipc_lock=i", "="] {
-        performs("command/outcome::file_differs", file(words), &gone(&with_lock));
+        performs("command/refusals::without_capabilities", file(words), &gone(&with_lock));
     }
     let [remove, copy] = gone(&with_lock);
     performs(
-        "command/outcome::file_differs",
+        "command/refusals::without_capabilities",
         file("cap_net_raw=ep"),
         &[remove, copy, Typed(&lends("NET_RAW"))],
     );
-    performs("command/outcome::file_demands", file("cap_sys_admin,cap_ipc_lock=ep"), &gone(&with_lock));
+    performs(
+        "command/refusals::without_capabilities",
+        file("cap_sys_admin,cap_ipc_lock=ep"),
+        &gone(&with_lock),
+    );
     // Dropped from the bounding set, as nobody asks for it.
     let dropped = || {
         let granted = ["IPC_LOCK", "NET_RAW", "SETGID", "SETPCAP", "SETUID"];
         file("cap_net_raw=ep")().with(|container| container.capabilities(&granted))
     };
     let [remove, copy] = gone(&with_lock);
-    performs("command/outcome::file_demands", dropped, &[remove, copy, Typed(&lends("NET_RAW"))]);
+    performs("command/refusals::without_capabilities", dropped, &[remove, copy, Typed(&lends("NET_RAW"))]);
     // A non-root start, whose shim could not have what the file gives.
     let user = || {
         let container = Container::user(1000, 1000)
@@ -52,23 +56,35 @@ fn file_capabilities_go_or_are_asked_for() {
         Start::new(container, &STATE)
     };
     let comes = exactly(1000, 1000, "none", "IPC_LOCK");
-    performs("command/outcome::file_differs", user, &gone(&comes));
+    performs("command/refusals::without_capabilities", user, &gone(&comes));
     // Or that could be taken again, if less were asked for.
     let without = || {
         let shim = |image: Container| image.file_caps("/capshim", "cap_net_raw,cap_ipc_lock=p");
         user().with(shim).env("CAPSHIM_CAPS", "ipc_lock,net_raw").env("CAPSHIM_NO_NEW_PRIVS", "0")
     };
     let comes = without_no_new_privs(1000, "none", "NET_RAW, IPC_LOCK");
-    performs("command/outcome::file_differs", without, &gone(&comes));
+    performs("command/refusals::without_capabilities", without, &gone(&comes));
+    // By a link, by a name that it acts by, or as the interpreter of a script.
+    for command in [
+        &["/capshim", "/bin/sh", "-c", "exec /state"][..],
+        &["/capshim", "sh", "-c", "exec /state"],
+        &["/capshim", "/script"],
+    ] {
+        let shell = || {
+            let image = |image: Container| image.script("/script", "#!/bin/sh\nexec /state\n");
+            lock().command(command).with(image).with(|image| image.file_caps("/bin/busybox", "cap_kill=ep"))
+        };
+        performs("command/refusals::without_capabilities", shell, &gone(&with_lock));
+    }
     // No malformed attribute can be written: a filter says that there is one.
     let unfiltered: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     let malformed = || lock().with(|container| container.no_new_privs().deny("getxattr", libc::EINVAL));
     performs(
-        "command/outcome::malformed_attribute",
+        "command/refusals::without_capabilities",
         malformed,
         &[
             ByHand("setcap -r /state", &unfiltered, &with_lock),
-            ByHand("run a copy, which has none", &unfiltered, &with_lock),
+            ByHand("replace the file by a copy, which has none", &unfiltered, &with_lock),
         ],
     );
 }
@@ -79,7 +95,7 @@ fn set_id_bits_go_or_do_not_count() {
     for (group, mode) in [(0, 0o4755), (29, 0o2755), (29, 0o6755)] {
         let start =
             || lock().env("CAPSHIM_NO_NEW_PRIVS", "0").with(|image| image.owned("/state", 0, group, mode));
-        performs("command/outcome::file_changes_ids", start, &ways);
+        performs("command/refusals::Exec", start, &ways);
     }
     let shim = || {
         let container = Container::user(1000, 1000).env("CAPSHIM_CAPS", "none");

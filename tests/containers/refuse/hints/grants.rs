@@ -1,4 +1,4 @@
-//! Hints on what a container was granted: `diagnose`.
+//! Hints on what a container was granted.
 
 use crate::harness::container::{Container, Output};
 use crate::harness::start::Start;
@@ -25,7 +25,7 @@ fn as_user(output: &Output) {
 #[test]
 fn a_user_is_set() {
     performs(
-        "plan/refusals::no_user",
+        "plan/refusals::NoUser",
         || start(Container::root().capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock")),
         &[
             Typed(&with_lock),
@@ -38,7 +38,7 @@ fn a_user_is_set() {
 #[test]
 fn no_new_privs_goes_or_stays() {
     performs(
-        "plan/refusals::no_new_privs_is_on",
+        "plan/refusals::NoNewPrivsIsOn",
         || app(&GRANTED).env("CAPSHIM_NO_NEW_PRIVS", "0").with(Container::no_new_privs),
         &[Typed(&without_no_new_privs(1000, GROUPS, "IPC_LOCK")), Typed(&with_lock)],
     );
@@ -47,11 +47,11 @@ fn no_new_privs_goes_or_stays() {
 #[test]
 fn a_root_start_is_granted_what_it_lacks() {
     for granted in [&[][..], &["IPC_LOCK"], &["SETGID", "SETUID"], &["IPC_LOCK", "SETUID"]] {
-        performs("plan/refusals::lacking", || app(granted), &[Typed(&with_lock)]);
+        performs("plan/refusals::NotGranted", || app(granted), &[Typed(&with_lock)]);
     }
     // A list that is replaced by the hint's keeps what is optional.
     performs(
-        "plan/refusals::lacking",
+        "plan/refusals::NotGranted",
         || app(&["NET_RAW", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock,net_raw?,kill?"),
         &[Typed(&|output| {
             let warning = "left out as optional, not to be had in this container: KILL\n";
@@ -65,11 +65,11 @@ fn a_root_start_is_granted_what_it_lacks() {
 fn a_non_root_start_is_granted_what_it_lacks() {
     for container in [user_lock, || user_lock().no_new_privs()] {
         let ways = [Typed(&as_user), Typed(&exactly(1000, 1000, "1000", "IPC_LOCK"))];
-        performs("plan/refusals::non_root_lacking", || start(container()), &ways);
+        performs("plan/refusals::NotGrantedToUser 2", || start(container()), &ways);
         let granted = || start(container().capabilities(&["IPC_LOCK"]));
-        performs("plan/refusals::non_root_lacking 2", granted, &ways);
+        performs("plan/refusals::HasNone", granted, &ways);
         let carried = || start(container().file_caps("/capshim", "cap_ipc_lock=p"));
-        performs("plan/refusals::non_root_lacking", carried, &[Typed(&as_user)]);
+        performs("plan/refusals::NotGrantedToUser", carried, &[Typed(&as_user)]);
     }
     // Nothing that is optional is lost.
     let optional = || {
@@ -79,7 +79,7 @@ fn a_non_root_start_is_granted_what_it_lacks() {
     };
     let both = "NET_RAW, IPC_LOCK";
     let ways = [Typed(&exactly(1000, 1000, "none", both)), Typed(&exactly(1000, 1000, "1000", both))];
-    performs("plan/refusals::non_root_lacking 2", optional, &ways);
+    performs("plan/refusals::HasNone", optional, &ways);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_shim_leaves_a_nosuid_mount() {
         start(container.bind("/shim", "/nosuid", &["nosuid"])).command(&["/nosuid/capshim", "/state"])
     };
     performs(
-        "plan/refusals::non_root_lacking 3",
+        "plan/refusals::NosuidMount",
         build,
         &[
             ByHand(
@@ -118,7 +118,7 @@ fn the_shim_is_the_containers_first_program() {
     let carrying = || user_lock().file_caps("/capshim", "cap_ipc_lock=p").no_new_privs();
     let shell = ["/bin/sh", "-c", "/capshim /state"];
     performs(
-        "plan/refusals::non_root_lacking 5",
+        "plan/refusals::NotFirstProgram",
         || start(carrying().capabilities(&["IPC_LOCK"])).command(&shell),
         &[
             ByHand("the first word of the container's command", &[|start| start.command(&STATE)], &as_user),
@@ -127,7 +127,7 @@ fn the_shim_is_the_containers_first_program() {
     );
     // What an old Docker gives to a user: nothing but the bounding set.
     performs(
-        "plan/refusals::non_root_lacking 5",
+        "plan/refusals::NotFirstProgram",
         || start(carrying().set("bounding", &["IPC_LOCK"])),
         &[
             ByHand(
@@ -145,7 +145,7 @@ fn file_capabilities_are_written_inside_the_user_namespace() {
     let granted = || user_lock().capabilities(&["IPC_LOCK"]);
     for container in [user_lock, || user_lock().no_new_privs()] {
         performs(
-            "plan/refusals::non_root_lacking 4",
+            "plan/refusals::OfAnotherNamespace",
             || {
                 start(container().capabilities(&["IPC_LOCK"]).file_caps_of_namespace(
                     "/capshim",
@@ -159,17 +159,17 @@ fn file_capabilities_are_written_inside_the_user_namespace() {
     }
     // Inside of a namespace, those of one that it does not know count as none.
     let foreign = || {
-        let container = granted().user_namespace(100_000, 65_536);
+        let container = granted().env("CAPSHIM_LOG", "quiet").user_namespace(100_000, 65_536);
         start(container.file_caps_of_namespace("/capshim", 300_000, 1 << 14, false))
     };
     let as_root = exactly(1000, 1000, "1000", "IPC_LOCK");
-    performs("plan/refusals::non_root_lacking 2", foreign, &[Typed(&as_user), Typed(&as_root)]);
+    performs("plan/refusals::HasNone", foreign, &[Typed(&as_user), Typed(&as_root)]);
 }
 
 #[test]
 fn who_stays_is_given_its_gid_and_groups() {
     performs(
-        "plan/refusals::change_without_switch",
+        "plan/refusals::GidNeedsSetgid",
         || start(Container::user(0, 500).env("CAPSHIM_USER", "root")),
         &[
             Typed(&exactly(0, 0, "none", "none")),
@@ -178,7 +178,7 @@ fn who_stays_is_given_its_gid_and_groups() {
         ],
     );
     performs(
-        "plan/refusals::change_without_switch 2",
+        "plan/refusals::GroupsNeedSetgid",
         || start(root().groups(&[2000]).env("CAPSHIM_GROUPS", "none")),
         &[Typed(&exactly(0, 0, "0", "none")), Typed(&exactly(0, 0, "2000", "none"))],
     );
@@ -190,11 +190,11 @@ fn who_stays_is_given_its_gid_and_groups() {
         [(&[][..], "2000,3000", "2000, 3000"), (&[2000], "none", "none"), (&[], "audio,1000,web", "29, 1001")]
     {
         let ways = [Typed(&exactly(1000, 1000, after, "none"))];
-        performs("plan/refusals::change_without_switch 3", given(before, list), &ways);
+        performs("plan/refusals::GroupsNeedSetgid 2", given(before, list), &ways);
     }
     // More than a line of words can hold: without numbers.
     performs(
-        "plan/refusals::change_without_switch 3",
+        "plan/refusals::GroupsNeedSetgid 2",
         given(&[], "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"),
         &[ByHand(
             "leave CAPSHIM_GROUPS out and let the runtime give them",
@@ -214,13 +214,13 @@ fn without_no_new_privs_there_is_nothing_to_regain() {
     };
     for (caps, held) in [("ipc_lock", "IPC_LOCK"), ("none", "none")] {
         performs(
-            "plan/refusals::root_would_regain",
+            "plan/refusals::RootWouldRegain",
             || stay(&["IPC_LOCK", "NET_RAW"], caps),
             &[Typed(&exactly(0, 0, "none", held)), Typed(&without_no_new_privs(0, "none", held))],
         );
     }
     performs(
-        "plan/refusals::root_would_regain 2",
+        "plan/refusals::RootWouldRegain",
         || {
             let groups = |container: Container| container.groups(&[2000]).env("CAPSHIM_GROUPS", "none");
             stay(&["IPC_LOCK", "SETGID"], "ipc_lock").with(groups)
@@ -254,7 +254,7 @@ fn a_file_that_cannot_be_told_gives_nothing_with_no_new_privs_or_without_a_bound
         let sets = ["bounding", "permitted", "effective", "inheritable", "ambient"];
         hidden(sets.into_iter().fold(user_lock(), |user, set| user.set(set, &["IPC_LOCK", "SYS_ADMIN"])))
     };
-    performs("plan/refusals::file_would_regain 2", user, &[Typed(&as_user)]);
+    performs("plan/refusals::file_would_regain", user, &[Typed(&as_user)]);
     let root = || {
         let granted = ["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"];
         let root = Container::root().capabilities(&granted);
@@ -265,7 +265,7 @@ fn a_file_that_cannot_be_told_gives_nothing_with_no_new_privs_or_without_a_bound
         start.with(|container| container.capabilities(&granted))
     }];
     performs(
-        "plan/refusals::file_would_regain 3",
+        "plan/refusals::file_would_regain",
         root,
         &[
             Typed(&with_lock),

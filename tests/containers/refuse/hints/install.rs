@@ -182,12 +182,34 @@ fn a_volume_can_have_file_capabilities() {
         &[
             Typed(&installed),
             ByHand("Linux 4.14 or newer", &elsewhere, &installed),
-            ByHand("use a volume that has them", &elsewhere, &installed),
+            ByHand("use another volume", &elsewhere, &installed),
         ],
     );
     let ramfs = |volume: &Volume| init(volume).mount("/shim", "ramfs", "ramfs".as_ref(), &[]);
-    let another = [ByHand("use a volume that has them", &IN_MEMORY, &installed)];
-    performs("install/refusals::caps_refused 4", fresh(Volume::on_disk, ramfs), &another);
+    let another = [ByHand("use another volume", &IN_MEMORY, &installed)];
+    performs("install/refusals::caps_refused 5", fresh(Volume::on_disk, ramfs), &another);
+    // A ramfs and a filter stand in for a sandbox that knows neither, as some releases of gVisor.
+    let sandbox = |volume: &Volume| {
+        let ramfs = init(volume).mount("/shim", "ramfs", "ramfs".as_ref(), &[]);
+        ramfs.no_new_privs().deny_prctl(47, libc::EINVAL)
+    };
+    let node: [fn(Start) -> Start; 1] = [|start| IN_MEMORY[0](start.with(unfiltered))];
+    performs(
+        "install/refusals::caps_refused 4",
+        fresh(Volume::on_disk, sandbox),
+        &[ByHand("without that sandbox: Kubernetes: runtimeClassName", &node, &installed)],
+    );
+}
+
+#[test]
+fn a_volume_can_have_modes() {
+    // As on SMB and the like, whose modes come from the mount's options.
+    let fixed = || Volume::with_modes_of_its_own("a=rwX");
+    performs(
+        "install/refusals::mode_differs",
+        fresh(fixed, init),
+        &[ByHand("use another volume", &IN_MEMORY, &installed)],
+    );
 }
 
 #[test]

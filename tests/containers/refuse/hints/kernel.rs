@@ -1,4 +1,4 @@
-//! Hints on what a kernel, a namespace or a filter does not let happen: `diagnose`.
+//! Hints on what a kernel, a namespace or a filter does not let happen.
 
 use crate::harness::perform::unfiltered;
 use crate::harness::start::Start;
@@ -18,12 +18,12 @@ fn nothing_before_the_shim_takes_from_root() {
         |securebit: &'static str| move || launched(&["--securebits", securebit], &with_setpcap);
     let without = [ByHand("start capshim without that", &[|start| start.command(&STATE)], &with_lock)];
     // SECBIT_NOROOT, SECBIT_NO_CAP_AMBIENT_RAISE, SECBIT_KEEP_CAPS_LOCKED.
-    performs("plan/refusals::given_up", by_securebit("1"), &without);
-    performs("plan/refusals::no_ambient 2", by_securebit("64"), &without);
-    performs("plan/refusals::keepcaps_locked", by_securebit("32"), &without);
+    performs("plan/refusals::GivenUp", by_securebit("1"), &without);
+    performs("plan/refusals::AmbientLocked", by_securebit("64"), &without);
+    performs("plan/refusals::KeepCapsLocked", by_securebit("32"), &without);
     let narrowed = "CAPSHIM_USER=root CAPSHIM_CAPS=setuid,setgid /capshim /bin/busybox env CAPSHIM_USER=app CAPSHIM_CAPS=ipc_lock /capshim /state";
     performs(
-        "plan/refusals::given_up 2",
+        "plan/refusals::GivenUp 2",
         || lock().command(&["/bin/sh", "-c", narrowed]),
         &[ByHand("make /capshim the first word", &[|start| start.command(&STATE)], &with_lock)],
     );
@@ -34,7 +34,7 @@ fn ambient_capabilities_are_there_without_the_sandbox() {
     // A filter stands in for the sandbox: PR_CAP_AMBIENT (47) is EINVAL.
     let elsewhere: [fn(Start) -> Start; 1] = [|start| start.with(unfiltered)];
     performs(
-        "plan/refusals::no_ambient",
+        "plan/refusals::NoAmbient",
         || lock().with(|container| container.no_new_privs().deny_prctl(47, libc::EINVAL)),
         &[
             ByHand("Linux 4.3 or newer", &elsewhere, &with_lock),
@@ -48,7 +48,10 @@ fn ids_are_mapped_or_others_are_chosen() {
     for (ids, uid, gid, groups) in [("1000:5", 1000, 5, "5"), ("5:1000", 5, 1000, "1000")] {
         performs(
             "process/failures::step_failed",
-            || lock().env("CAPSHIM_USER", ids).with(|container| container.user_namespace(100_000, 1000)),
+            || {
+                let start = lock().env("CAPSHIM_USER", ids).env("CAPSHIM_LOG", "quiet");
+                start.with(|container| container.user_namespace(100_000, 1000))
+            },
             &[
                 ByHand(
                     "choose one that /proc/self/",
@@ -66,6 +69,7 @@ fn ids_are_mapped_or_others_are_chosen() {
         || {
             launched(&["--user-namespace-without-setgroups", "0 0 1,1000 1000 1"], &granted)
                 .env("CAPSHIM_USER", "1000:1000")
+                .env("CAPSHIM_LOG", "quiet")
         },
         &[
             ByHand(

@@ -164,7 +164,7 @@ fn groups_are_a_word_or_a_list() {
         Start::new(container.env("CAPSHIM_USER", "1000:1000").bind("/other", "/etc/group", &[]), &STATE)
     };
     performs(
-        "plan/refusals::whose",
+        "plan/refusals::UnknownGroups",
         || hidden().env("CAPSHIM_USER", "1000:1000"),
         &[Typed(&exactly(1000, 1000, "6, 1000, 2000", "none")), Typed(&exactly(1000, 1000, "1000", "none"))],
     );
@@ -179,17 +179,21 @@ fn groups_are_a_word_or_a_list() {
     };
     // 4242 is not mapped and reads as 65534.
     performs(
-        "plan/refusals::cannot_keep",
+        "plan/refusals::UnmappedGroup",
         unmapped("2000,4242"),
         &[Typed(&exactly(1000, 1000, "1000, 2000", "none"))],
     );
-    performs("plan/refusals::cannot_keep", unmapped("4242"), &[Typed(&exactly(1000, 1000, "1000", "none"))]);
+    performs(
+        "plan/refusals::UnmappedGroup",
+        unmapped("4242"),
+        &[Typed(&exactly(1000, 1000, "1000", "none"))],
+    );
     let many = || {
         let lines: String = (1..=70_000).map(|gid| format!("g{gid}:x:{gid}:app\n")).collect();
         app().with(|image| image.file("/etc/group", lines))
     };
     let first = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1000";
-    performs("plan/refusals::too_many_groups", many, &[Typed(&exactly(1000, 1000, first, "none"))]);
+    performs("plan/refusals::TooManyGroups", many, &[Typed(&exactly(1000, 1000, first, "none"))]);
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! Capabilities that count only in the initial user namespace: each tried for real in both, and what
+//! the shim says of them.
+
+use std::fs;
+
+use capshim::model::caps::CapSet;
+
+use crate::harness::container::{Container, built};
+use crate::harness::starts::{app, as_user};
+
+const WARNING: &str =
+    "capshim: warning: this container has a user namespace of its own, where the kernel does not honour ";
+
+/// Becomes `app` with this capability and makes the call that needs it.
+fn tries(capability: &str) -> Container {
+    let granted = [capability, "SETGID", "SETUID"];
+    let container = as_user("app").capabilities(&granted).env("CAPSHIM_CAPS", &capability.to_lowercase());
+    fs::copy(built("initial_only"), container.path("initial_only")).expect("a payload");
+    container.env("CAPSHIM_LOG", "quiet")
+}
+
+/// What the kernel says where the capability does not count.
+fn denial(capability: &str) -> &'static str {
+    match capability {
+        "IPC_LOCK" => "ENOMEM\n",
+        "SYS_NICE" | "LEASE" | "PERFMON" => "EACCES\n",
+        "AUDIT_WRITE" | "AUDIT_CONTROL" => "ECONNREFUSED\n",
+        _ => "EPERM\n",
+    }
+}
+
+/// Those that this machine's root holds.
+fn of_this_machine() -> Vec<String> {
+    let status = fs::read_to_string("/proc/self/status").expect("status");
+    let bits = status.lines().find_map(|line| line.strip_prefix("CapBnd:\t")).expect("a bounding set");
+    CapSet::from_bits(u64::from_str_radix(bits, 16).expect("bits")).names().collect()
+}
+
+#[test]
+fn each_capability_of_the_list_counts_in_the_initial_user_namespace_alone() {
+    for capability in CapSet::OF_INITIAL_NAMESPACE.names() {
+        let command = ["/initial_only", capability.as_str()];
+        let inside = tries(&capability).user_namespace(100_000, 65_536).shim(&command);
+        if inside.stdout == "ENOSYS\n" {
+            println!("{capability}: this kernel has no such call");
+            continue;
+        }
+        assert_eq!(inside.stdout, denial(&capability), "{capability} inside");
+        if !of_this_machine().contains(&capability) {
+            println!("{capability}: not tried outside, as this machine's root does not have it");
+            continue;
+        }
+        // The audit subsystem talks to no other PID namespace.
+        let outside = tries(&capability).configured(|config| {
+            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("namespaces");
+            namespaces.retain(|namespace| namespace["type"] != "pid");
+        });
+        assert_eq!(
+            outside.run(&[&["/capshim"], &command[..]].concat()).stdout,
+            "done\n",
+            "{capability} outside"
+        );
+    }
+}
+
+#[test]
+fn what_does_not_count_is_a_warning_and_no_refusal() {
+    let asks = |caps: &str| {
+        app().capabilities(&["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_TIME"]).env("CAPSHIM_CAPS", caps)
+    };
+    let output = asks("ipc_lock,net_raw,sys_time").user_namespace(100_000, 65_536).shim(&["/state"]);
+    output.holds(1000, 1000, "29, 1000, 1001", "NET_RAW, IPC_LOCK, SYS_TIME");
+    let cure = ": what needs it will fail (Kubernetes: hostUsers: true; Docker/Podman: --userns host, and not rootless)\n";
+    assert_eq!(output.stderr, format!("{WARNING}IPC_LOCK, SYS_TIME{cure}"));
+    let report = asks("ipc_lock").user_namespace(100_000, 65_536).run(&["/capshim", "--check", "/state"]);
+    let words = report.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("where the kernel does not honour IPC_LOCK: what needs it will fail"), "{words}");
+    assert_eq!(report.code, 0);
+    // Not of one that counts, nor in the node's own namespace.
+    asks("net_raw").user_namespace(100_000, 65_536).shim(&["/state"]).is_exactly(
+        1000,
+        1000,
+        "29, 1000, 1001",
+        "NET_RAW",
+    );
+    asks("ipc_lock").shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+}
