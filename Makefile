@@ -17,6 +17,7 @@ ROUNDS =
 RUNTIME =
 SECONDS =
 SEED =
+SUITE =
 TAG =
 
 help: ## Lists the targets.
@@ -56,8 +57,8 @@ system-calls: ## Prints the system calls between the container's exec and the ap
 fuzz: ## Feeds hostile input to everything that is parsed (SECONDS=5 for each target).
 	scripts/fuzz $(SECONDS)
 
-runtimes: ## Tests manifests under containerd, Dockerfiles and examples under Docker and Podman (NAME=).
-	scripts/runtimes $(NAME)
+runtimes: ## Tests manifests under containerd, Dockerfiles and examples under Docker and Podman (NAME=, SUITE=trixie or forky).
+	SUITE=$(SUITE) scripts/runtimes $(NAME)
 
 # crun wants control groups of one version: where both are mounted, it gets those of the first.
 # Skipped: what is about faults and not about the runtime, what runc does with standard input (a pipe
@@ -74,7 +75,7 @@ crun: ## Tests the real binary in real containers, under crun (NAME=).
 
 docs: ## Writes the drawing and the table in docs/ that show what tests have seen.
 	UPDATE_DOCS=1 scripts/test --test peers picture
-	UPDATE_DOCS=1 scripts/runtimes the_table_says
+	for suite in bookworm trixie forky; do UPDATE_DOCS=1 SUITE=$$suite scripts/runtimes the_table_says || exit; done
 
 aarch64: ## Builds for aarch64 and tests that in an emulator.
 	scripts/aarch64

@@ -5,6 +5,7 @@
 
 mod containerd;
 mod engines;
+mod gvisor;
 mod images;
 mod machine;
 mod wrapping;

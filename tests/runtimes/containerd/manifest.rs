@@ -103,6 +103,7 @@ strict! {
         automount_service_account_token: Option<bool>,
         dns_policy: Option<String>,
         host_network: bool,
+        host_users: Option<bool>,
         restart_policy: Option<String>,
         share_process_namespace: bool,
         termination_grace_period_seconds: Option<u32>,
@@ -174,6 +175,10 @@ strict! {
     Volume {
         name: String,
         empty_dir: Option<EmptyDir>,
+        image: Option<ImageSource>,
+    }
+    ImageSource {
+        reference: String,
     }
     EmptyDir {
         medium: String,

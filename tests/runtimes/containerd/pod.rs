@@ -45,7 +45,7 @@ impl Node {
         let spec = manifest.spec.template.spec.clone();
         let (name, folder) = self.next_pod();
         fs::create_dir_all(folder.join("logs")).expect("a folder");
-        for volume in &spec.volumes {
+        for volume in spec.volumes.iter().filter(|volume| volume.image.is_none()) {
             self.volume(&folder, volume, spec.security_context.fs_group);
         }
         let config = kubelet::sandbox(&spec, &name, &folder.join("logs"), self.cgroup());
@@ -98,7 +98,12 @@ impl Pod<'_> {
         let image = cri.image(&container.image).ok_or(format!("{}: ErrImagePull", container.image))?;
         // No two containers may have the same name, and a test starts one several times.
         let log = format!("{}-{}.log", container.name, self.started.replace(self.started.get() + 1));
-        let config = kubelet::container(&self.spec, container, &image, &log, |volume| self.volume(volume))?;
+        // A kubelet passes on by what name the runtime knows an image once it is pulled.
+        let mut spec = self.spec.clone();
+        for volume in spec.volumes.iter_mut().filter_map(|volume| volume.image.as_mut()) {
+            volume.reference = cri.image(&volume.reference).ok_or("ErrImagePull")?.id;
+        }
+        let config = kubelet::container(&spec, container, &image, &log, |volume| self.volume(volume))?;
         let id = cri.start(&self.sandbox, config, &self.config)?;
         Ok(Started { node: self.node, id, log: PathBuf::from(&self.config.log_directory).join(log) })
     }

@@ -177,7 +177,7 @@ fn row(row: &str, name: &str, dockerfile: &str) {
             LOST => "lost",
             other => panic!("{other}"),
         };
-        assert_eq!(documented_cell("| file capabilities |", row, column), seen, "{row}, {builder:?}");
+        assert_eq!(documented_cell("file capabilities", row, column), seen, "{row}, {builder:?}");
     }
 }
 
@@ -196,6 +196,15 @@ fn dockers_classic_builder_loses_them_between_stages_and_others_keep_them() {
         "FROM alpine:3 AS shim\nCOPY capshim /capshim\n{INSTALL}\nFROM alpine:3\nCOPY --from=shim /capshim /capshim\n"
     );
     row("`COPY --from` another stage or image", "stages", &stages);
+}
+
+#[test]
+fn buildkit_and_podman_keep_them_where_a_copy_between_stages_changes_the_owner() {
+    needs_engines!();
+    let stages = format!(
+        "FROM alpine:3 AS shim\nCOPY capshim /capshim\n{INSTALL}\nFROM alpine:3\nCOPY --chown=1000:1000 --from=shim /capshim /capshim\n"
+    );
+    row("`COPY --chown --from` another stage or image", "owner", &stages);
 }
 
 #[test]

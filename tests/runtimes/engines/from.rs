@@ -138,11 +138,13 @@ impl Engine {
 
     /// Does something once for each store of images.
     fn once(&self, what: &'static str, work: impl FnOnce(&Engine)) {
-        static DONE: [Mutex<Vec<&str>>; 3] = [const { Mutex::new(Vec::new()) }; 3];
+        static DONE: [Mutex<Vec<&str>>; 5] = [const { Mutex::new(Vec::new()) }; 5];
         let store = match self.kind {
             Kind::Docker => 0,
             Kind::PodmanRunc | Kind::PodmanCrun => 1,
             Kind::PodmanRootless => 2,
+            Kind::DockerRemapped => 3,
+            Kind::DockerRootless => 4,
         };
         let mut done = DONE[store].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if !done.contains(&what) {

@@ -106,6 +106,11 @@ impl Output {
     }
 }
 
+/// What busybox's shell said of a command line, without the line's number, which 1.38 adds.
+pub fn without_line(said: &str) -> String {
+    said.replace("/bin/sh: line 0: ", "/bin/sh: ")
+}
+
 /// A refusal's words.
 pub fn lines(cause: &str, hint: &str) -> String {
     format!("capshim: {cause}\ncapshim: hint: {hint}\n")
