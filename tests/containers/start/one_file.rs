@@ -43,7 +43,8 @@ fn one_file_serves_each_request_exactly() {
     let volume = volume();
     let carried = carried();
     let one_each = carried.iter().map(|cap| vec![*cap]);
-    for caps in one_each.chain([vec!["net_admin", "net_raw"], vec!["ipc_lock", "sys_nice"], carried.clone()]) {
+    for caps in one_each.chain([vec!["net_admin", "net_raw"], vec!["ipc_lock", "sys_nice"], carried.clone()])
+    {
         let output = run(start(&volume, 1000, &caps, &caps.join(",")));
         output.is_exactly(1000, 1000, "none", &named(&caps));
         assert_eq!(output.state()["bounding"], named(&caps));

@@ -44,11 +44,19 @@ pub fn container(
     volume: impl Fn(&str) -> PathBuf,
 ) -> Result<ContainerConfig, String> {
     let mounts = container.volume_mounts.iter().map(|mount| {
-        assert!(pod.volumes.iter().any(|volume| volume.name == mount.name), "no volume {}", mount.name);
+        let of_pod = pod.volumes.iter().find(|volume| volume.name == mount.name);
+        let image = &of_pod.unwrap_or_else(|| panic!("no volume {}", mount.name)).image;
+        let image =
+            image.as_ref().map(|image| ImageSpec { image: image.reference.clone(), ..ImageSpec::default() });
         Mount {
             container_path: mount.mount_path.clone(),
-            host_path: volume(&mount.name).display().to_string(),
-            readonly: mount.read_only,
+            host_path: if image.is_some() {
+                String::new()
+            } else {
+                volume(&mount.name).display().to_string()
+            },
+            readonly: mount.read_only || image.is_some(),
+            image,
             ..Mount::default()
         }
     });

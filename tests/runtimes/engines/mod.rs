@@ -12,7 +12,7 @@ pub mod modes;
 mod options;
 mod quadlet;
 mod snippets;
-mod versions;
+pub mod versions;
 mod words;
 
 /// Ends a test here, loudly, where Docker and Podman cannot be started.

@@ -3,7 +3,7 @@
 use super::engine::{Engine, Kind};
 
 /// The numbers that a version begins with, as in `20.10.24+dfsg1`.
-fn numbers(version: &str) -> [u32; 3] {
+pub fn numbers(version: &str) -> [u32; 3] {
     let mut parts =
         version.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     [(); 3].map(|()| parts.next().unwrap_or(0))
