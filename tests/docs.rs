@@ -252,7 +252,7 @@ fn the_second_image_carries_what_its_page_lists_and_nothing_that_can_be_turned_i
         page.split("| capability | ").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
     let listed: Vec<String> = rows(table, "").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(listed, carried);
-    let set = Request::from_str(&carried.join(",")).ok().expect("names").required;
+    let set = Request::from_str(&carried.join(",")).expect("names").required;
     assert_eq!(set.names().collect::<Vec<_>>(), carried, "by their numbers");
     assert_eq!((set & CapSet::ROOT_EQUIVALENT).to_string(), "none");
     // Those that can be, and those that --install refuses, are named as left out.

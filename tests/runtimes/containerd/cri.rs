@@ -95,14 +95,13 @@ impl Cri {
         (status.state() == ContainerState::ContainerExited).then_some(status.exit_code)
     }
 
-    /// How long it lived, once it has ended.
+    /// How long it lived, once it has ended. One that ends at once may do so before the runtime notes the
+    /// time of its start: that is no time at all.
     pub fn life(&self, container: &str) -> Duration {
         let request = ContainerStatusRequest { container_id: container.to_owned(), verbose: false };
         let answer = self.call(self.pods.clone().container_status(request)).expect("ContainerStatus");
         let status = answer.status.expect("a status");
-        Duration::from_nanos(
-            (status.finished_at - status.started_at).try_into().expect("a start, then an end"),
-        )
+        Duration::from_nanos((status.finished_at - status.started_at).try_into().unwrap_or_default())
     }
 
     /// The exit code. There is no call that waits for it.

@@ -99,7 +99,7 @@ fn a_containerd_without_image_volumes_does_not_start_the_container() {
     needs_containerd!();
     let node = Node::start();
     let manifest = load("image-volume.yaml");
-    let pod = node.pod(&manifest).as_written(&manifest);
+    let pod = node.pod(&manifest).with_volumes_of(&manifest);
     match pod.start(&manifest.app()) {
         Ok(server) => {
             assert!(node.mounts_images());

@@ -96,8 +96,9 @@ fn folder_of(pod: &Path, volume: &str) -> PathBuf {
 }
 
 impl<'a> Pod<'a> {
-    /// The same, whose volumes are asked for as a kubelet does, also of a runtime that does not know them.
-    pub fn as_written(self, manifest: &Workload) -> Pod<'a> {
+    /// The same with the volumes as this manifest has them: a runtime that has no image volumes is asked for
+    /// one all the same.
+    pub fn with_volumes_of(self, manifest: &Workload) -> Pod<'a> {
         Pod { spec: manifest.spec.template.spec.clone(), ..self }
     }
 }
