@@ -135,10 +135,10 @@ release: ## Fills dist/ with the files of a release (TAG=).
 audit: ## Checks the files of a release against each other and the checkout (FOLDER=dist).
 	scripts/audit $(FOLDER)
 
-image: ## Builds the image for both architectures out of dist/ (DESTINATION=, as in oci:FOLDER:TAG).
+image: ## Builds both images for both architectures out of dist/ (DESTINATION=, as in oci:FOLDER:TAG).
 	scripts/image $(DESTINATION)
 
-image-test: ## Shows that the image keeps file capabilities, for both architectures.
+image-test: ## Shows which file capabilities the layers of both images carry, and that copies keep them.
 	scripts/image-test
 
 reproducible: ## Builds the released binaries twice and compares them (ARCH=x86_64 or aarch64).

@@ -4,9 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use capshim::model::caps::CapSet;
 use capshim::model::error::Exit;
 use capshim::settings::arguments::HELP;
+use capshim::settings::capabilities::Request;
 use capshim::settings::names::SETTINGS;
 
 use sources::sources;
@@ -185,7 +188,9 @@ fn every_test_that_a_document_names_is_there() {
     }
     assert!(seen > 20, "{seen}");
     // Elsewhere a test is known by its many words.
-    for document in ["peers", "approaches", "runtimes", "troubleshooting", "from-others"] {
+    let documents =
+        ["peers", "approaches", "runtimes", "troubleshooting", "from-others", "image-volume", "rollout"];
+    for document in documents {
         let text = read(&format!("docs/{document}.md"));
         let named = names_of_tests(&text);
         assert!(named.len() > 2, "{document}: {named:?}");
@@ -226,15 +231,35 @@ fn every_image_of_capshim_is_named_with_this_version() {
     let (mut seen, tag) = (0, format!(":{}", env!("CARGO_PKG_VERSION")));
     for path in all.filter(|path| path.is_file()) {
         let text = fs::read_to_string(&path).unwrap_or_default();
-        for before in ["--from=capshim", "image: capshim", "FROM capshim"] {
+        for before in ["--from=capshim", "image: capshim", "FROM capshim", "reference: capshim"] {
             for rest in text.split(before).skip(1) {
-                let end = rest.strip_prefix(&tag).unwrap_or_else(|| panic!("{}: {before}", path.display()));
+                let end = rest.strip_prefix("-caps").unwrap_or(rest);
+                let end = end.strip_prefix(&tag).unwrap_or_else(|| panic!("{}: {before}", path.display()));
                 assert!(end.starts_with([' ', '\n']), "{}: {before}{tag}{end:.20}", path.display());
                 seen += 1;
             }
         }
     }
     assert!(seen > 8, "{seen}");
+}
+
+#[test]
+fn the_second_image_carries_what_its_page_lists_and_nothing_that_can_be_turned_into_root() {
+    let carried: Vec<String> =
+        include_str!("../scripts/caps.txt").lines().map(|name| name.to_uppercase()).collect();
+    let page = read("docs/image-volume.md");
+    let table =
+        page.split("| capability | ").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+    let listed: Vec<String> = rows(table, "").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(listed, carried);
+    let set = Request::from_str(&carried.join(",")).expect("names").required;
+    assert_eq!(set.names().collect::<Vec<_>>(), carried, "by their numbers");
+    assert_eq!((set & CapSet::ROOT_EQUIVALENT).to_string(), "none");
+    // Those that can be, and those that --install refuses, are named as left out.
+    let left_out = page.split("Left out on purpose").nth(1).expect("a section");
+    for name in CapSet::ROOT_EQUIVALENT.names() {
+        assert!(left_out.contains(&name), "{name}");
+    }
 }
 
 #[test]

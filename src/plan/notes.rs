@@ -111,7 +111,7 @@ impl fmt::Display for Note {
             Note::RootEquivalent(caps) => {
                 write!(
                     f,
-                    "these these capabilities can be turned into root in the container or on the node: {caps}"
+                    "these can be turned into root in the container or on the node: {caps}"
                 )
             }
             Note::VoidInUserNamespace(caps) => write!(

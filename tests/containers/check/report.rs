@@ -216,7 +216,7 @@ fn a_capability_that_makes_root_and_a_gid_of_roots_are_pointed_out() {
         notes,
         [
             "the application's group is root's (gid 0)",
-            "these these capabilities can be turned into root in the container or on the node: BPF"
+            "these can be turned into root in the container or on the node: BPF"
         ]
     );
 }

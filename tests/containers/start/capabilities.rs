@@ -104,6 +104,6 @@ fn info_tells_what_was_granted_and_what_can_be_turned_into_root() {
         "capshim: info: uid 1000, gid 1000, groups 29, 1000, 1001, 2000, capabilities NET_RAW, SYS_ADMIN, BPF, no_new_privs on\n\
          capshim: info: left out of the groups (root's own): 0; to keep one, list it: CAPSHIM_GROUPS=auto,0\n\
          capshim: info: left out of the groups (given to root by /etc/group or /etc/passwd): 6; to keep one, list it: CAPSHIM_GROUPS=auto,6\n\
-         capshim: info: these these capabilities can be turned into root in the container or on the node: SYS_ADMIN, BPF\n"
+         capshim: info: these can be turned into root in the container or on the node: SYS_ADMIN, BPF\n"
     );
 }

@@ -88,9 +88,22 @@ strict! {
     WorkloadSpec {
         replicas: Option<u32>,
         backoff_limit: Option<u32>,
+        min_ready_seconds: Option<u32>,
+        pod_failure_policy: Option<PodFailurePolicy>,
         ttl_seconds_after_finished: Option<u32>,
         selector: Option<Selector>,
         template: Template,
+    }
+    PodFailurePolicy {
+        rules: Vec<FailureRule>,
+    }
+    FailureRule {
+        action: String,
+        on_exit_codes: Option<ExitCodes>,
+    }
+    ExitCodes {
+        operator: String,
+        values: Vec<i32>,
     }
     Selector {
         match_labels: Map,

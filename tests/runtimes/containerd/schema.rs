@@ -38,6 +38,9 @@ fn every_manifest_names_known_images_and_shows_a_refusal_in_the_pod_s_status() {
             let policy = container.termination_message_policy.as_deref();
             assert_eq!(policy, Some("FallbackToLogsOnError"), "{file}: {}", container.name);
         }
+        for image in pod.volumes.iter().filter_map(|volume| volume.image.as_ref()) {
+            assert!(images::names().any(|name| name == image.reference), "{file}: {}", image.reference);
+        }
     }
 }
 

@@ -85,7 +85,7 @@ fn port_80_is_bound_within_the_level_restricted() {
     }
 }
 
-fn binds_port_80(manifest: &Workload, groups: &str) {
+pub fn binds_port_80(manifest: &Workload, groups: &str) {
     let node = Node::start();
     let (pod, app) = (node.pod(manifest), manifest.app());
     let alone = pod.run(&app.without_shim()).expect("a start");
