@@ -48,6 +48,7 @@ const NGINX: &[&str] = &["nginx", "-g", "daemon off;"];
 
 const IMAGES: &[Image] = &[
     Image::new("capshim:0.1.0", &["capshim"], &[]).entrypoint(SHIM),
+    Image::new("lock-memory:1.0", &["capshim", "lock-memory"], &["lock-memory"]).entrypoint(SHIM),
     Image::new("busybox:1.36", &["busybox"], &["sh"]),
     Image::new("my-app:1.0", &["busybox", "my-server", "capshim"], &["my-server"]).entrypoint(SHIM),
     // With a USER line that is not meant for a start by the shim.
@@ -84,6 +85,7 @@ fn fill(layer: &str, root: &Path) {
         "busybox" => busybox(root),
         "capshim" => copy(&built("capshim"), &root.join("capshim")),
         "my-server" | "my-server=ep" => copy(&built("state"), &root.join("usr/local/bin/my-server")),
+        "lock-memory" => copy(&built("lock_memory"), &root.join("bin/lock-memory")),
         "nginx" => {
             copy(&built("state"), &root.join("state"));
             let program = root.join("usr/sbin/nginx");

@@ -84,7 +84,7 @@ fn example(builder: Builder) {
     let named = |words: &[&'static str]| -> Vec<String> {
         words
             .iter()
-            .map(|word| if *word == "lock-memory" { name.clone() } else { word.to_string() })
+            .map(|word| if *word == "lock-memory:1.0" { name.clone() } else { word.to_string() })
             .collect()
     };
     let words = named(&build[2..]);
