@@ -41,6 +41,7 @@ fn the_quick_start_is_typed_and_refuses_and_then_runs() {
     needs_engines!();
     let lines = typed("docker");
     let [build, refused, runs] = lines.as_slice() else { panic!("{lines:?}") };
+    assert!(include_str!("../../../examples/Dockerfile.quick-start").contains(build));
     for kind in ENGINES {
         let engine = Engine::get(kind);
         let type_in = |line: &str| {
