@@ -39,7 +39,7 @@ fn in_memory(mut manifest: Workload) -> Workload {
 }
 
 #[test]
-fn the_pod_of_document_is_the_manifest_in_short() {
+fn the_pod_in_the_document_is_the_manifest_in_short() {
     needs_containerd!();
     let node = Node::start();
     let mut short = parse(&of_document()).remove(0);
