@@ -48,7 +48,6 @@ const NGINX: &[&str] = &["nginx", "-g", "daemon off;"];
 
 const IMAGES: &[Image] = &[
     Image::new("capshim:0.1.0", &["capshim"], &[]).entrypoint(SHIM),
-    Image::new("lock-memory:1.0", &["capshim", "lock-memory"], &["lock-memory"]).entrypoint(SHIM),
     Image::new("busybox:1.36", &["busybox"], &["sh"]),
     Image::new("my-app:1.0", &["busybox", "my-server", "capshim"], &["my-server"]).entrypoint(SHIM),
     // With a USER line that is not meant for a start by the shim.
@@ -66,6 +65,7 @@ const IMAGES: &[Image] = &[
     Image::new("my-nginx-non-root:1.0", &["busybox", "nginx", "capshim=net_bind_service"], NGINX)
         .entrypoint(SHIM)
         .user("1000:1000"),
+    Image::new("lock-memory:1.0", &["capshim", "lock-memory"], &["lock-memory"]).entrypoint(SHIM),
     Image::new(PAUSE, &["busybox"], &["sleep", "infinity"]),
 ];
 
@@ -84,8 +84,8 @@ fn fill(layer: &str, root: &Path) {
     match layer {
         "busybox" => busybox(root),
         "capshim" => copy(&built("capshim"), &root.join("capshim")),
-        "my-server" | "my-server=ep" => copy(&built("state"), &root.join("usr/local/bin/my-server")),
         "lock-memory" => copy(&built("lock_memory"), &root.join("bin/lock-memory")),
+        "my-server" | "my-server=ep" => copy(&built("state"), &root.join("usr/local/bin/my-server")),
         "nginx" => {
             copy(&built("state"), &root.join("state"));
             let program = root.join("usr/sbin/nginx");
