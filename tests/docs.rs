@@ -28,6 +28,13 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
+/// What a document says under a title of the second level.
+#[track_caller]
+fn under<'a>(text: &'a str, title: &str) -> &'a str {
+    let after = text.split_once(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
+    after.1.split("\n## ").next().unwrap_or_default()
+}
+
 /// The cells of every table row whose first cell begins with this.
 fn rows(text: &str, prefix: &str) -> Vec<Vec<String>> {
     let rows = text.lines().filter(|line| line.starts_with("| "));
@@ -47,6 +54,18 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 /// The sources below these folders, one after the other.
 fn texts(folders: &[&str]) -> String {
     folders.iter().flat_map(|folder| sources(folder)).map(|(_, text)| text).collect()
+}
+
+#[test]
+fn readme_fits_a_short_read() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 200, "{lines} lines");
+}
+
+#[test]
+fn the_reference_has_the_settings_of_the_readme() {
+    let [readme, reference] = ["README.md", "docs/reference.md"].map(read);
+    assert_eq!(rows(under(&readme, "Settings"), ""), rows(under(&reference, "Settings"), ""));
 }
 
 #[test]
@@ -76,8 +95,7 @@ fn readme_and_help_list_the_settings_with_their_defaults() {
 #[test]
 fn readme_and_help_list_the_exit_codes_with_the_same_words() {
     let readme = read("README.md");
-    let at = readme.find("## Exit codes").expect("the section");
-    let section = &readme[at..at + readme[at..].find("\n## When").expect("the next section")];
+    let section = under(&readme, "Exit codes");
     for exit in EXITS {
         let code = exit as u8;
         let row = rows(section, &code.to_string()).pop().unwrap_or_else(|| panic!("{code} is not in README"));
@@ -137,17 +155,13 @@ fn the_manual_lists_the_settings_with_the_values_and_defaults_of_the_readme() {
 }
 
 #[test]
-fn the_manual_lists_exit_codes_and_starts_as_the_readme_does() {
-    let (manual, readme) = (read("docs/capshim.8"), read("README.md"));
-    let between = |from: &str, to: &str| {
-        let at = readme.find(from).expect(from);
-        &readme[at..at + readme[at..].find(to).expect(to)]
-    };
-    let codes = rows(between("## Exit codes", "\nErrors go"), "");
+fn the_manual_lists_exit_codes_as_the_readme_does_and_starts_as_the_reference() {
+    let [manual, readme, reference] = ["docs/capshim.8", "README.md", "docs/reference.md"].map(read);
+    let codes = rows(under(&readme, "Exit codes"), "");
     let codes: Vec<_> = codes[1..].iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     assert_eq!(section(&manual, "EXIT STATUS"), codes);
 
-    let starts = rows(between("## How a container may", "\nThe non-root"), "**");
+    let starts = rows(under(&reference, "How a container may start it"), "**");
     let starts: Vec<_> = starts.iter().map(|row| row[0].split("**").nth(1).expect("a start")).collect();
     let described = section(&manual, "STARTS");
     assert_eq!(described.iter().map(|(start, _)| start.as_str()).collect::<Vec<_>>(), starts);
@@ -175,7 +189,8 @@ fn the_manual_has_the_options_of_the_help() {
 #[test]
 fn every_test_that_a_document_names_is_there() {
     let code = texts(&["tests", "src"]);
-    let faults = read("docs/faults.md");
+    let peers = read("docs/peers.md");
+    let faults = under(&peers, "Faults of others, and the test that keeps each out of here");
     let mut seen = 0;
     for row in faults.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {
         let tests = row.rsplit(" | ").next().unwrap_or_default();

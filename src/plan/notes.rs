@@ -109,10 +109,7 @@ impl fmt::Display for Note {
             }
             Note::GroupIsRoots => f.write_str("the application's group is root's (gid 0)"),
             Note::RootEquivalent(caps) => {
-                write!(
-                    f,
-                    "these can be turned into root in the container or on the node: {caps}"
-                )
+                write!(f, "these can be turned into root in the container or on the node: {caps}")
             }
             Note::VoidInUserNamespace(caps) => write!(
                 f,

@@ -177,7 +177,7 @@ fn capsh_gives_the_same_capabilities() {
 }
 
 #[test]
-fn setpriv_behind_capshim_sets_the_signal_for_the_parents_death_as_the_readme_says() {
+fn setpriv_behind_capshim_sets_the_signal_for_the_parents_death() {
     let command = "/launch --death-signal SIGUSR1 -- /capshim /setpriv --pdeathsig TERM /state session";
     assert_eq!(run(with_peers(app()), command).state()["death_signal"], "15");
 }

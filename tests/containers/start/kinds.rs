@@ -1,4 +1,4 @@
-//! How a container may be started (every row of the README's table), and what the
+//! How a container may be started (every row of the table in docs/reference.md), and what the
 //! application then holds.
 
 use crate::harness::container::{Container, ROOTS_GROUPS};

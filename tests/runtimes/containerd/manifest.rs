@@ -20,11 +20,11 @@ pub fn load(file: &str) -> Workload {
     parse(&text).remove(0)
 }
 
-/// README's fields of a pod, in an object as a user would paste them into.
-pub fn of_readme() -> String {
-    let readme = include_str!("../../../README.md");
+/// The fields of a pod in docs/non-root.md, in an object as a user would paste them into.
+pub fn of_document() -> String {
+    let document = include_str!("../../../docs/non-root.md");
     let block =
-        readme.split("```yaml\n").find(|block| block.starts_with("initContainers:\n")).expect("a block");
+        document.split("```yaml\n").find(|block| block.starts_with("initContainers:\n")).expect("a block");
     let fields = block.split("```").next().unwrap_or_default().replace('\n', "\n      ");
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: app }}\nspec:\n  template:\n    spec:\n      {fields}\n"

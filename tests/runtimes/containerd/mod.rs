@@ -8,8 +8,8 @@ mod image_volume;
 mod kubelet;
 mod kustomize;
 mod levels;
-mod manifest;
-mod node;
+pub mod manifest;
+pub mod node;
 mod pod;
 mod pod_security;
 mod refusals;
@@ -32,7 +32,7 @@ fn has(output: &Output, lines: &[(&str, &str)]) {
 
 /// What `kubectl describe` shows of a container that failed (terminationMessagePolicy:
 /// FallbackToLogsOnError): the last 80 lines of its log, and of these the last 2048 bytes.
-fn termination_message(output: &Output) -> String {
+pub fn termination_message(output: &Output) -> String {
     let log = [output.stdout.as_str(), &output.stderr].concat();
     let lines: Vec<&str> = log.split_inclusive('\n').collect();
     let last = lines[lines.len().saturating_sub(80)..].concat();

@@ -80,11 +80,12 @@ fn example(builder: Builder) {
     let lines = documented(include_str!("../../../examples/Dockerfile"));
     let [build, run] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!((&build[..2], &run[..2]), (&["docker", "build"][..], &["docker", "run"][..]));
+    assert!(include_str!("../../../README.md").contains(&format!("`{}`", build.join(" "))));
     let name = format!("lock-memory-{}", format!("{builder:?}").to_lowercase());
     let named = |words: &[&'static str]| -> Vec<String> {
         words
             .iter()
-            .map(|word| if *word == "lock-memory" { name.clone() } else { word.to_string() })
+            .map(|word| if *word == "lock-memory:1.0" { name.clone() } else { word.to_string() })
             .collect()
     };
     let words = named(&build[2..]);

@@ -11,6 +11,7 @@ mod lifecycle;
 pub mod modes;
 mod options;
 mod quadlet;
+mod quick_start;
 mod snippets;
 pub mod versions;
 mod words;
