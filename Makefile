@@ -73,7 +73,8 @@ crun: ## Tests the real binary in real containers, under crun (NAME=).
 			--skip a_start_without_a_switch_shares_nothing \
 			--skip terminal --skip there_is_colour --skip what_the_parents_life_rests_on'
 
-docs: ## Writes the drawing and the table in docs/ that show what tests have seen.
+docs: ## Writes the drawings and the table in docs/ that show what tests have seen.
+	UPDATE_DOCS=1 scripts/test --test pictures
 	UPDATE_DOCS=1 scripts/test --test peers picture
 	for suite in bookworm trixie forky; do UPDATE_DOCS=1 SUITE=$$suite scripts/runtimes the_table_says || exit; done
 
