@@ -124,8 +124,8 @@ advisories: ## Asks the advisory database, over the network, what is known again
 	$(DENY) --manifest-path fuzz/Cargo.toml check advisories
 	$(DENY) --manifest-path tests/runtimes/Cargo.toml check advisories
 
-package: ## Packs the crate, and installs it as `cargo install` does.
-	cargo package --locked --allow-dirty --quiet
+package: ## Packs the crate up to the upload, and installs it as `cargo install` does.
+	cargo publish --dry-run --locked --allow-dirty --quiet
 	cargo install --path . --locked --root target/install --quiet
 
 release: ## Fills dist/ with the files of a release (TAG=).
