@@ -3,7 +3,7 @@
 .POSIX:
 .PHONY: help demo build test ci unit containers peers proof faults system-calls fuzz runtimes crun docs \
 	aarch64 glibc msrv coverage idle resident bench lint dependencies advisories package release \
-	audit image image-test reproducible
+	audit image image-test deb deb-test reproducible
 
 # What targets take, as in `make proof CASES=1000`. They are set here because make would take those
 # that are not from the environment.
@@ -139,6 +139,12 @@ image: ## Builds the image for both architectures out of dist/ (DESTINATION=, as
 
 image-test: ## Shows that the image keeps file capabilities, for both architectures.
 	scripts/image-test
+
+deb: ## Packs the binaries in dist/ as Debian packages.
+	scripts/deb
+
+deb-test: ## Installs the Debian package in a new system and removes it there.
+	scripts/deb-test
 
 reproducible: ## Builds the released binaries twice and compares them (ARCH=x86_64 or aarch64).
 	scripts/reproducible $(ARCH)
