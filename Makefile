@@ -3,7 +3,7 @@
 .POSIX:
 .PHONY: help demo build test ci unit containers peers proof faults system-calls fuzz runtimes crun docs \
 	aarch64 glibc msrv coverage idle resident bench lint dependencies advisories package release \
-	audit image image-test reproducible
+	audit image image-test deb deb-test reproducible
 
 # What targets take, as in `make proof CASES=1000`. They are set here because make would take those
 # that are not from the environment.
@@ -126,8 +126,8 @@ advisories: ## Asks the advisory database, over the network, what is known again
 	$(DENY) --manifest-path fuzz/Cargo.toml check advisories
 	$(DENY) --manifest-path tests/runtimes/Cargo.toml check advisories
 
-package: ## Packs the crate, and installs it as `cargo install` does.
-	cargo package --locked --allow-dirty --quiet
+package: ## Packs the crate up to the upload, and installs it as `cargo install` does.
+	cargo publish --dry-run --locked --allow-dirty --quiet
 	cargo install --path . --locked --root target/install --quiet
 
 release: ## Fills dist/ with the files of a release (TAG=).
@@ -141,6 +141,12 @@ image: ## Builds both images for both architectures out of dist/ (DESTINATION=, 
 
 image-test: ## Shows which file capabilities the layers of both images carry, and that copies keep them.
 	scripts/image-test
+
+deb: ## Packs the binaries in dist/ as Debian packages.
+	scripts/deb
+
+deb-test: ## Installs the Debian package in a new system and removes it there.
+	scripts/deb-test
 
 reproducible: ## Builds the released binaries twice and compares them (ARCH=x86_64 or aarch64).
 	scripts/reproducible $(ARCH)

@@ -75,6 +75,28 @@ fn no_crate_of_the_program_needs_a_newer_rust_than_promised() {
     }
 }
 
+/// The upload alone would say so: `cargo publish --dry-run` does not look.
+#[test]
+fn the_crate_describes_itself_within_the_limits_of_the_registry() {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--no-deps"])).expect("JSON");
+    let package = &metadata["packages"][0];
+    let words = |key: &str| -> Vec<&str> {
+        package[key].as_array().expect(key).iter().map(|word| word.as_str().expect("text")).collect()
+    };
+    for word in words("keywords") {
+        let mut letters = word.bytes();
+        assert!(
+            word.len() <= 20 && letters.all(|byte| byte.is_ascii_alphanumeric() || b"-_+".contains(&byte))
+        );
+    }
+    assert!(words("keywords").len() <= 5 && words("categories").len() <= 5);
+    assert_eq!((&package["readme"], &package["publish"]), (&Value::from("README.md"), &Value::Null));
+    // Also the line that describes the Debian package.
+    let description = package["description"].as_str().expect("a description");
+    assert!(description.len() < 80, "{description}");
+}
+
 /// What scripts/build-static made: with a standard library that it compiled for size, or with the
 /// toolchain's own.
 #[test]
