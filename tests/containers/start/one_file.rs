@@ -70,8 +70,8 @@ fn one_file_never_gives_more_than_the_bounding_set_or_than_was_asked_for() {
     let again = ["/bin/sh", "-c", "CAPSHIM_CAPS=net_raw /shim/capshim /state"];
     let output = start(&volume, 1000, &["net_raw", "ipc_lock"], "ipc_lock")
         .run(&[&["/shim/capshim"], &again[..]].concat());
-    output.refuses_saying(77, "in the bounding set but not in permitted: NET_RAW");
+    output.refuses_saying(77, "in the bounding set but not in the permitted set: NET_RAW");
     // What only the bounding set has, and the file does not, is nobody's.
     let output = run(start(&volume, 1000, &["chown", "ipc_lock"], "chown"));
-    output.refuses_saying(77, "in the bounding set but not in permitted: CHOWN");
+    output.refuses_saying(77, "in the bounding set but not in the permitted set: CHOWN");
 }

@@ -5,7 +5,7 @@ use std::fs;
 
 use capshim::model::caps::CapSet;
 
-use crate::harness::container::{Container, built};
+use crate::harness::container::{Container, built, copy};
 use crate::harness::starts::{app, as_user};
 
 const WARNING: &str =
@@ -15,7 +15,7 @@ const WARNING: &str =
 fn tries(capability: &str) -> Container {
     let granted = [capability, "SETGID", "SETUID"];
     let container = as_user("app").capabilities(&granted).env("CAPSHIM_CAPS", &capability.to_lowercase());
-    fs::copy(built("initial_only"), container.path("initial_only")).expect("a payload");
+    copy([built("initial_only")], &container.path("initial_only"));
     container.env("CAPSHIM_LOG", "quiet")
 }
 

@@ -67,7 +67,7 @@ fn a_session_gains_by_the_image_volume_what_the_pod_was_granted_and_no_more() {
         "IPC_LOCK",
     );
     let more = ["env", "CAPSHIM_CAPS=net_raw", "/.capshim/capshim", "cat", "/proc/self/status"];
-    server.exec(&more).refuses_saying(77, "in the bounding set but not in permitted: NET_RAW");
+    server.exec(&more).refuses_saying(77, "in the bounding set but not in the permitted set: NET_RAW");
     let other = ["/.capshim/capshim", "--check"];
     assert!(server.exec(&other).stdout.contains("SYS_TIME"), "what its file carries");
 }
@@ -91,7 +91,7 @@ fn one_image_volume_serves_each_pod_exactly_what_it_was_granted_and_asks_for() {
     refused.refuses_saying(77, "not granted to this container, not in its bounding set: NET_RAW");
     let more = asking(&manifest, &["CHOWN".to_owned()], "chown", &status);
     let refused = pod.run(&more).expect("a start");
-    refused.refuses_saying(77, "in the bounding set but not in permitted: CHOWN");
+    refused.refuses_saying(77, "in the bounding set but not in the permitted set: CHOWN");
 }
 
 #[test]

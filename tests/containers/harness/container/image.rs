@@ -1,5 +1,6 @@
 //! The files of a container's image.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ impl Container {
     /// A copy of something in the image.
     pub fn copy(self, from: &str, to: &str) -> Container {
         fs::create_dir_all(self.path(to).parent().expect("a parent")).expect("a folder");
-        fs::copy(self.path(from), self.path(to)).expect("a copy");
+        copy([self.path(from)], &self.path(to));
         self
     }
 
@@ -54,7 +55,7 @@ impl Container {
     pub fn import(self, file: &Path) -> Container {
         let to = self.path(file.to_str().expect("a path"));
         fs::create_dir_all(to.parent().expect("a parent")).expect("a folder");
-        fs::copy(file, to).expect("a copy");
+        copy([file], &to);
         self
     }
 
@@ -125,6 +126,14 @@ impl Container {
         }
         self
     }
+}
+
+/// A copy that another process makes. What this process has open for writing, a child that another test
+/// starts at that moment inherits, and the kernel executes no file that is open for writing (ETXTBSY).
+#[track_caller]
+pub fn copy(from: impl IntoIterator<Item = impl AsRef<OsStr>>, to: &Path) {
+    let copied = Command::new("cp").args(from).arg(to).status().expect("cp");
+    assert!(copied.success(), "cp to {}", to.display());
 }
 
 /// Everything below a folder, and the folder.

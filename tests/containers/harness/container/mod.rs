@@ -15,6 +15,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+pub use image::copy;
 pub use machine::{built, find, guard};
 use machine::{emulator, runtime};
 pub use output::Output;
@@ -83,15 +84,12 @@ impl Container {
             fs::create_dir_all(container.path(folder)).expect("a folder");
         }
         fs::set_permissions(container.path("tmp"), Permissions::from_mode(0o1777)).expect("chmod");
-        for name in
-            ["capshim", "state", "lock_memory", "bind_port", "launch", "listen", "orphans", "activated"]
-        {
-            fs::copy(built(name), container.path(name)).expect("a built binary");
-        }
-        fs::copy(find("busybox").expect("busybox"), container.path("bin/busybox")).expect("busybox");
+        let payloads = ["state", "lock_memory", "bind_port", "launch", "listen", "orphans", "activated"];
+        copy([&["capshim"][..], &payloads].concat().into_iter().map(built), &container.path(""));
+        copy(find("busybox"), &container.path("bin/busybox"));
         if let Some(emulator) = emulator() {
-            fs::copy(emulator, container.path("emulator")).expect("the emulator");
-            fs::copy(std::env::var_os("SHIM").expect("SHIM"), container.path("capshim")).expect("the shim");
+            copy([emulator], &container.path("emulator"));
+            copy(std::env::var_os("SHIM"), &container.path("capshim"));
         }
         container.link("busybox", "/bin/sh").file("/etc/passwd", PASSWD).file("/etc/group", GROUP)
     }
