@@ -42,12 +42,16 @@ impl Image {
     }
 }
 
+/// What the file in the image capshim-caps carries.
+pub const CAPS: &str = include_str!("../../scripts/caps.txt");
+
 const SHIM: &[&str] = &["/capshim"];
 const HTTPD: &[&str] = &["httpd", "-f", "-p", "80"];
 const NGINX: &[&str] = &["nginx", "-g", "daemon off;"];
 
 const IMAGES: &[Image] = &[
     Image::new("capshim:0.1.0", &["capshim"], &[]).entrypoint(SHIM),
+    Image::new("capshim-caps:0.1.0", &["licences", "capshim-caps"], &[]).entrypoint(SHIM),
     Image::new("busybox:1.36", &["busybox"], &["sh"]),
     Image::new("my-app:1.0", &["busybox", "my-server", "capshim"], &["my-server"]).entrypoint(SHIM),
     // With a USER line that is not meant for a start by the shim.
@@ -91,19 +95,25 @@ fn fill(layer: &str, root: &Path) {
             fs::write(&program, STAND_IN).expect("a file");
             fs::set_permissions(&program, Permissions::from_mode(0o755)).expect("chmod");
         }
-        installed => {
-            let caps = installed.strip_prefix("capshim=").expect("a layer");
-            fill("capshim", root);
-            let mut run = Command::new("chroot");
-            run.arg(root).args(["/capshim", "--install", "/capshim", "--file-caps", caps]);
-            output(run.output().expect("chroot"));
-        }
+        // A layer of its own, so that the image is more than one.
+        "licences" => fs::write(root.join("LICENSES"), "MIT").expect("a file"),
+        "capshim-caps" => install(root, CAPS),
+        installed => install(root, installed.strip_prefix("capshim=").expect("a layer")),
     }
     if layer == "my-server=ep" {
         let setcap =
             Command::new("setcap").arg("cap_ipc_lock=ep").arg(root.join("usr/local/bin/my-server")).output();
         output(setcap.expect("setcap"));
     }
+}
+
+/// The shim, with these capabilities on its file, separated by commas, spaces or lines' ends.
+fn install(root: &Path, caps: &str) {
+    fill("capshim", root);
+    let caps = caps.split_whitespace().collect::<Vec<_>>().join(",");
+    let mut run = Command::new("chroot");
+    run.arg(root).args(["/capshim", "--install", "/capshim", "--file-caps", &caps]);
+    output(run.output().expect("chroot"));
 }
 
 /// For nginx: it runs until its other form sends it the signal, by the number in the file.
