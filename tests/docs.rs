@@ -238,6 +238,22 @@ fn every_image_of_capshim_is_named_with_this_version() {
 }
 
 #[test]
+fn every_image_in_a_policy_and_of_a_volume_is_named_with_this_version() {
+    let folders = ["docs", "examples/kubernetes/admission", "examples/kubernetes/kustomize/image-volume"];
+    let (mut seen, tag) = (0, env!("CARGO_PKG_VERSION"));
+    for path in folders.iter().flat_map(|folder| files(folder, "")) {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for before in ["capshim-caps:", "\"capshim:"] {
+            for rest in text.split(before).skip(1) {
+                assert!(rest.starts_with(tag), "{}: {before}{rest:.10}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 4, "{seen}");
+}
+
+#[test]
 fn links_and_commands_in_the_documents_lead_somewhere() {
     for document in [files(".", ".md"), files("docs", ".md")].concat() {
         let text = fs::read_to_string(&document).expect("a document");

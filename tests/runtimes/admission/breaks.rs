@@ -3,6 +3,10 @@
 use super::policy::{self, Change};
 use super::{WAYS, pods, refusals};
 
+/// The condition of the second policy of the file.
+const NOT_STATIC_AGAIN: &str = "!has(object.metadata.annotations) || !('kubernetes.io/config.mirror' in \
+                                object.metadata.annotations)\n  variables:\n    - name: metadata";
+
 const BREAKS: &[Change] = &[
     ("inject.yaml", "failurePolicy: Fail", "failurePolicy: Ignore"),
     ("inject.yaml", "reinvocationPolicy: IfNeeded", "reinvocationPolicy: Never"),
@@ -50,6 +54,10 @@ const BREAKS: &[Change] = &[
         "expression: Object{}",
     ),
     ("inject.yaml", "!(cap in variables.served)", "false"),
+    ("inject-init-container.yaml", "!(cap in variables.served)", "false"),
+    ("inject-init-container.yaml", "'chown', ", "'chown', 'setuid', "),
+    ("inject.yaml", NOT_STATIC_AGAIN, "true\n  variables:\n    - name: metadata"),
+    ("inject.yaml", "jobTemplate.spec.template.metadata", "jobTemplate.metadata"),
     ("inject-init-container.yaml", "!object.spec.volumes.exists(v, v.name == 'capshim')", "true"),
     ("inject-init-container.yaml", "!('kubernetes.io/config.mirror' in object.metadata.annotations)", "true"),
     ("inject-init-container.yaml", "runAsUser: 0", "runAsUser: 1"),

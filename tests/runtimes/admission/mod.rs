@@ -7,6 +7,7 @@
 mod apply;
 mod breaks;
 mod expression;
+mod kustomized;
 mod pods;
 mod policy;
 mod refusals;

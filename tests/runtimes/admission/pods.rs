@@ -85,7 +85,7 @@ pub fn differences(way: usize, objects: &[Object]) -> Vec<String> {
     differences
 }
 
-/// It has a container of the name that the shim's init container and volume have.
+/// With an annotation that would be refused where there is one.
 fn without_the_label() -> Value {
     let mut pod = pod_of(&created("deployment"));
     pod["metadata"]["labels"].as_object_mut().expect("labels").remove(LABEL);
@@ -93,11 +93,14 @@ fn without_the_label() -> Value {
     pod
 }
 
-/// What the API has of a static pod. It would be refused for more than one reason.
+/// What the API has of a static pod. Each policy would change or refuse it.
 fn static_pod() -> Value {
     let mut pod = pod_of(&created("deployment"));
     pod["metadata"]["annotations"] = json!({ "kubernetes.io/config.mirror": "0123456789abcdef" });
-    pod["spec"]["containers"][0]["env"] = json!([{ "name": "CAPSHIM_USER", "value": "app" }]);
+    pod["metadata"]["labels"][LABEL] = json!("setuid");
+    let mut init = pod["spec"]["containers"][0].clone();
+    init["env"] = json!([{ "name": "CAPSHIM_USER", "value": "app" }]);
+    pod["spec"]["initContainers"] = json!([init]);
     pod
 }
 

@@ -27,7 +27,7 @@ const OF_A_CONTAINER: [&str; 3] = ["imagePullPolicy", "resources", "terminationM
 
 /// A stored pod, as the manifests are read. An image volume, of which this containerd knows nothing,
 /// is a folder for [`mounted`]; a projected one is an empty folder.
-fn workload(pod: &Value) -> Workload {
+pub fn workload(pod: &Value) -> Workload {
     let mut spec = pod["spec"].clone();
     let without = |object: &mut Value, fields: &[&str]| {
         object.as_object_mut().expect("an object").retain(|name, _| !fields.contains(&name.as_str()));
@@ -51,7 +51,7 @@ fn workload(pod: &Value) -> Workload {
 
 /// Starts the pod, with the file system of its image volume mounted where the volume is: read-only,
 /// and from the runtime's own copy of the image.
-fn started<'a>(node: &'a Node, pod: &Value) -> Pod<'a> {
+pub fn started<'a>(node: &'a Node, pod: &Value) -> Pod<'a> {
     let started = node.sandbox(&workload(pod));
     for volume in pod["spec"]["volumes"].as_array().expect("volumes") {
         if let Some(image) = volume["image"]["reference"].as_str() {

@@ -5,7 +5,7 @@ mod column;
 pub mod cri;
 mod hooks;
 mod kubelet;
-mod kustomize;
+pub mod kustomize;
 mod levels;
 pub mod manifest;
 pub mod node;
