@@ -254,6 +254,16 @@ fn every_image_in_a_policy_and_of_a_volume_is_named_with_this_version() {
 }
 
 #[test]
+fn the_page_on_the_label_lists_what_the_image_carries() {
+    let page = read("docs/admission.md");
+    let list = page.split("\nThe image carries ").nth(1).and_then(|rest| rest.split('.').next());
+    let ends = |letter: char| !(letter.is_ascii_uppercase() || letter == '_');
+    let listed: Vec<&str> = list.expect("a list").split(ends).filter(|word| !word.is_empty()).collect();
+    let carried = read("scripts/caps.txt").to_uppercase();
+    assert_eq!(listed, carried.lines().collect::<Vec<_>>());
+}
+
+#[test]
 fn links_and_commands_in_the_documents_lead_somewhere() {
     for document in [files(".", ".md"), files("docs", ".md")].concat() {
         let text = fs::read_to_string(&document).expect("a document");

@@ -11,6 +11,8 @@ use serde_json::{Value, json};
 use super::policy::{self, Object};
 use super::server::admit;
 use super::{CONTAINERS, LABEL, WAYS, shape};
+use crate::containerd::schema::lost_in_kubectl;
+use crate::needs;
 
 pub const CASES: [&str; 6] =
     ["deployment", "statefulset", "daemonset", "job", "cronjob", "several-containers"];
@@ -108,6 +110,19 @@ fn static_pod() -> Value {
 fn every_labelled_pod_gets_the_shim_and_nothing_else_of_it_changes() {
     for (way, files) in WAYS.iter().enumerate() {
         assert_eq!(differences(way, &policy::load(files, &[])), Vec::<String>::new());
+    }
+}
+
+/// What a policy puts into a pod is checked against its type on a real API server.
+#[test]
+fn kubectl_knows_every_field_of_every_pod() {
+    needs!("kubectl");
+    for (way, case) in [0, 1].into_iter().flat_map(|way| CASES.map(|case| (way, case))) {
+        let pod = serde_norway::to_string(&stored(case, way)).expect("YAML");
+        // An empty word is written since a policy cannot make an empty object. The type drops it.
+        let lost: Vec<String> =
+            lost_in_kubectl(&pod).into_iter().filter(|field| !field.ends_with(".emptyDir.medium")).collect();
+        assert_eq!(lost, Vec::<String>::new(), "{case}");
     }
 }
 

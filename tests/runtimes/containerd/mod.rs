@@ -12,7 +12,7 @@ pub mod node;
 pub mod pod;
 pub mod pod_security;
 mod refusals;
-mod schema;
+pub mod schema;
 mod servers;
 mod starts;
 mod status;
