@@ -1,9 +1,9 @@
 //! What an API server's compiler or a real run says of an expression before it meets a pod.
 
-use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr, StructExpr};
+use kube_cel::cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, StructExpr};
 
 use super::expression::{Expression, inner};
-use super::policy::Object;
+use super::policy::{self, Object};
 
 /// The functions that the policies call and kube-apiserver 1.36 has: CEL's own, and of its
 /// extensions strings, lists and comprehensions of two variables.
@@ -149,12 +149,22 @@ fn fields(of_type: &StructExpr) -> Vec<String> {
 
 fn operation(patch: &StructExpr) -> Vec<String> {
     let mut found = Vec::new();
+    let path =
+        entries(patch).find(|(field, _)| *field == "path").map(|(_, path)| words(path)).unwrap_or_default();
     for (field, value) in entries(patch) {
         match field {
             "op" | "path" | "from" if outermost(value).is_empty() => {}
             // kube-apiserver 1.36.2 panics at a list of objects.
             "value" => match &value.expr {
-                Expr::Struct(value) => found.extend(fields(value)),
+                Expr::Struct(value) => {
+                    // Named after its place, without the number in a list.
+                    let names: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+                    let expected = format!("Object.{}", names.join("."));
+                    if value.type_name != expected {
+                        found.push(format!("{} in the place of {expected}", value.type_name));
+                    }
+                    found.extend(fields(value));
+                }
                 _ if outermost(value).is_empty() => {}
                 _ => found.push("a value: that is a list of objects".into()),
             },
@@ -162,4 +172,65 @@ fn operation(patch: &StructExpr) -> Vec<String> {
         }
     }
     found
+}
+
+/// The literals of a text that is put together.
+fn words(tree: &IdedExpr) -> String {
+    match &tree.expr {
+        Expr::Literal(LiteralValue::String(word)) => word.inner().to_owned(),
+        _ => inner(tree).into_iter().map(words).collect(),
+    }
+}
+
+#[test]
+fn what_a_run_over_pods_may_not_show_is_seen_in_the_expressions() {
+    let caps = "capabilities{\n                drop: [\"ALL\"], add: variables.caps.map(cap, cap.upperAscii())\n              }";
+    let list = format!("[Object.spec.containers.securityContext.{caps}]");
+    let lower = "object.metadata.labels['capshim.internal/caps'].lowerAscii()";
+    for (file, from, to, says) in [
+        ("inject.yaml", "failurePolicy: Fail", "failurePolicy: Ignore", "failurePolicy"),
+        ("validate.yaml", "failurePolicy: Fail", "failurePolicy: Ignore", "failurePolicy"),
+        ("guard.yaml", "failurePolicy: Fail", "failurePolicy: Ignore", "failurePolicy"),
+        ("inject.yaml", "reinvocationPolicy: IfNeeded", "reinvocationPolicy: Never", "reinvocationPolicy"),
+        (
+            "inject.yaml",
+            "containers.env{",
+            "containers.envs{",
+            "envs in the place of Object.spec.containers.env",
+        ),
+        (
+            "inject.yaml",
+            "containers.securityContext{",
+            "securityContext{",
+            "Object.spec.securityContext in the place of",
+        ),
+        ("inject.yaml", "capabilities{\n", "capability{\n", "capability in the place of"),
+        ("inject.yaml", "JSONPatch{\n", "JSONPatch{operation: \"\",\n", "JSONPatch has no such operation"),
+        (
+            "inject.yaml",
+            &format!("Object.spec.containers.securityContext.{caps}"),
+            &list,
+            "a list of objects",
+        ),
+        ("inject.yaml", &format!("{lower}.split('.')"), "Object{}", "Object is not what is wanted here"),
+        ("inject.yaml", "variables.caps.join", "variables.cap.join", "no variable variables.cap"),
+        (
+            "inject.yaml",
+            "not-yet\n      expression: \"",
+            "not-yet\n      expression: \"variables.caps == [] || ",
+            "no variable variables.caps",
+        ),
+        ("inject.yaml", "c.name in variables.names", "d.name in variables.names", "no variable d"),
+        ("inject.yaml", "cap.upperAscii()", "cap.toUpper()", "no function toUpper"),
+        (
+            "validate.yaml",
+            "|| variables.silent.size()",
+            "||\n\n variables.silent.size()",
+            "more than one line, and no message",
+        ),
+    ] {
+        let objects = policy::load(&[file], &[(file, from, to)]);
+        let found: Vec<String> = objects.iter().filter(|object| object.is_policy()).flat_map(wrong).collect();
+        assert!(found.iter().any(|found| found.contains(says)), "{says}: {found:?}");
+    }
 }
