@@ -8,10 +8,15 @@
 # tested; scripts/image builds it for both architectures. By hand:
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 -f Dockerfile dist
+#
+# scripts/image also builds capshim-caps from this file: its context has the same binaries, with file
+# capabilities. By hand: docs/image-volume.md.
 FROM scratch
 ARG TARGETARCH VERSION REVISION SOURCE CREATED
-LABEL org.opencontainers.image.title="capshim" \
-      org.opencontainers.image.description="Gives a non-root application exactly the Linux capabilities that its environment lists" \
+ARG TITLE="capshim"
+ARG DESCRIPTION="Gives a non-root application exactly the Linux capabilities that its environment lists"
+LABEL org.opencontainers.image.title="$TITLE" \
+      org.opencontainers.image.description="$DESCRIPTION" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION" \

@@ -3,7 +3,7 @@
 .POSIX:
 .PHONY: help demo build test ci unit containers peers proof faults system-calls fuzz runtimes crun docs \
 	aarch64 glibc msrv coverage idle resident bench lint dependencies advisories package release \
-	audit image image-test reproducible
+	audit image image-test deb deb-test reproducible
 
 # What targets take, as in `make proof CASES=1000`. They are set here because make would take those
 # that are not from the environment.
@@ -17,6 +17,7 @@ ROUNDS =
 RUNTIME =
 SECONDS =
 SEED =
+SUITE =
 TAG =
 
 help: ## Lists the targets.
@@ -56,8 +57,8 @@ system-calls: ## Prints the system calls between the container's exec and the ap
 fuzz: ## Feeds hostile input to everything that is parsed (SECONDS=5 for each target).
 	scripts/fuzz $(SECONDS)
 
-runtimes: ## Tests manifests under containerd, Dockerfiles and examples under Docker and Podman (NAME=).
-	scripts/runtimes $(NAME)
+runtimes: ## Tests manifests under containerd, Dockerfiles and examples under Docker and Podman (NAME=, SUITE=trixie or forky).
+	SUITE=$(SUITE) scripts/runtimes $(NAME)
 
 # crun wants control groups of one version: where both are mounted, it gets those of the first.
 # Skipped: what is about faults and not about the runtime, what runc does with standard input (a pipe
@@ -72,9 +73,10 @@ crun: ## Tests the real binary in real containers, under crun (NAME=).
 			--skip a_start_without_a_switch_shares_nothing \
 			--skip terminal --skip there_is_colour --skip what_the_parents_life_rests_on'
 
-docs: ## Writes the drawing and the table in docs/ that show what tests have seen.
+docs: ## Writes the drawings and the table in docs/ that show what tests have seen.
+	UPDATE_DOCS=1 scripts/test --test pictures
 	UPDATE_DOCS=1 scripts/test --test peers picture
-	UPDATE_DOCS=1 scripts/runtimes the_table_says
+	for suite in bookworm trixie forky; do UPDATE_DOCS=1 SUITE=$$suite scripts/runtimes the_table_says || exit; done
 
 aarch64: ## Builds for aarch64 and tests that in an emulator.
 	scripts/aarch64
@@ -124,8 +126,8 @@ advisories: ## Asks the advisory database, over the network, what is known again
 	$(DENY) --manifest-path fuzz/Cargo.toml check advisories
 	$(DENY) --manifest-path tests/runtimes/Cargo.toml check advisories
 
-package: ## Packs the crate, and installs it as `cargo install` does.
-	cargo package --locked --allow-dirty --quiet
+package: ## Packs the crate up to the upload, and installs it as `cargo install` does.
+	cargo publish --dry-run --locked --allow-dirty --quiet
 	cargo install --path . --locked --root target/install --quiet
 
 release: ## Fills dist/ with the files of a release (TAG=).
@@ -134,11 +136,17 @@ release: ## Fills dist/ with the files of a release (TAG=).
 audit: ## Checks the files of a release against each other and the checkout (FOLDER=dist).
 	scripts/audit $(FOLDER)
 
-image: ## Builds the image for both architectures out of dist/ (DESTINATION=, as in oci:FOLDER:TAG).
+image: ## Builds both images for both architectures out of dist/ (DESTINATION=, as in oci:FOLDER:TAG).
 	scripts/image $(DESTINATION)
 
-image-test: ## Shows that the image keeps file capabilities, for both architectures.
+image-test: ## Shows which file capabilities the layers of both images carry, and that copies keep them.
 	scripts/image-test
+
+deb: ## Packs the binaries in dist/ as Debian packages.
+	scripts/deb
+
+deb-test: ## Installs the Debian package in a new system and removes it there.
+	scripts/deb-test
 
 reproducible: ## Builds the released binaries twice and compares them (ARCH=x86_64 or aarch64).
 	scripts/reproducible $(ARCH)

@@ -4,9 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
+use capshim::model::caps::CapSet;
 use capshim::model::error::Exit;
 use capshim::settings::arguments::HELP;
+use capshim::settings::capabilities::Request;
 use capshim::settings::names::SETTINGS;
 
 use sources::sources;
@@ -23,6 +26,13 @@ fn root() -> &'static Path {
 
 fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// What a document says under a title of the second level.
+#[track_caller]
+fn under<'a>(text: &'a str, title: &str) -> &'a str {
+    let after = text.split_once(&format!("\n## {title}\n")).unwrap_or_else(|| panic!("no section {title}"));
+    after.1.split("\n## ").next().unwrap_or_default()
 }
 
 /// The cells of every table row whose first cell begins with this.
@@ -44,6 +54,18 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 /// The sources below these folders, one after the other.
 fn texts(folders: &[&str]) -> String {
     folders.iter().flat_map(|folder| sources(folder)).map(|(_, text)| text).collect()
+}
+
+#[test]
+fn readme_fits_a_short_read() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 200, "{lines} lines");
+}
+
+#[test]
+fn the_reference_has_the_settings_of_the_readme() {
+    let [readme, reference] = ["README.md", "docs/reference.md"].map(read);
+    assert_eq!(rows(under(&readme, "Settings"), ""), rows(under(&reference, "Settings"), ""));
 }
 
 #[test]
@@ -73,8 +95,7 @@ fn readme_and_help_list_the_settings_with_their_defaults() {
 #[test]
 fn readme_and_help_list_the_exit_codes_with_the_same_words() {
     let readme = read("README.md");
-    let at = readme.find("## Exit codes").expect("the section");
-    let section = &readme[at..at + readme[at..].find("\n## When").expect("the next section")];
+    let section = under(&readme, "Exit codes");
     for exit in EXITS {
         let code = exit as u8;
         let row = rows(section, &code.to_string()).pop().unwrap_or_else(|| panic!("{code} is not in README"));
@@ -134,17 +155,13 @@ fn the_manual_lists_the_settings_with_the_values_and_defaults_of_the_readme() {
 }
 
 #[test]
-fn the_manual_lists_exit_codes_and_starts_as_the_readme_does() {
-    let (manual, readme) = (read("docs/capshim.8"), read("README.md"));
-    let between = |from: &str, to: &str| {
-        let at = readme.find(from).expect(from);
-        &readme[at..at + readme[at..].find(to).expect(to)]
-    };
-    let codes = rows(between("## Exit codes", "\nErrors go"), "");
+fn the_manual_lists_exit_codes_as_the_readme_does_and_starts_as_the_reference() {
+    let [manual, readme, reference] = ["docs/capshim.8", "README.md", "docs/reference.md"].map(read);
+    let codes = rows(under(&readme, "Exit codes"), "");
     let codes: Vec<_> = codes[1..].iter().map(|row| (row[0].clone(), row[1].clone())).collect();
     assert_eq!(section(&manual, "EXIT STATUS"), codes);
 
-    let starts = rows(between("## How a container may", "\nThe non-root"), "**");
+    let starts = rows(under(&reference, "How a container may start it"), "**");
     let starts: Vec<_> = starts.iter().map(|row| row[0].split("**").nth(1).expect("a start")).collect();
     let described = section(&manual, "STARTS");
     assert_eq!(described.iter().map(|(start, _)| start.as_str()).collect::<Vec<_>>(), starts);
@@ -152,7 +169,7 @@ fn the_manual_lists_exit_codes_and_starts_as_the_readme_does() {
 
 #[test]
 fn the_manual_has_the_options_of_the_help() {
-    let help = HELP.split("Put it").next().expect("the usage");
+    let help = HELP.split("variables:").next().expect("the usage");
     let usage: BTreeSet<&str> =
         help.split([' ', '[', ']', '\n']).filter(|word| word.starts_with("--")).collect();
     let manual = read("docs/capshim.8");
@@ -172,7 +189,8 @@ fn the_manual_has_the_options_of_the_help() {
 #[test]
 fn every_test_that_a_document_names_is_there() {
     let code = texts(&["tests", "src"]);
-    let faults = read("docs/faults.md");
+    let peers = read("docs/peers.md");
+    let faults = under(&peers, "Faults of others, and the test that keeps each out of here");
     let mut seen = 0;
     for row in faults.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault")) {
         let tests = row.rsplit(" | ").next().unwrap_or_default();
@@ -185,7 +203,9 @@ fn every_test_that_a_document_names_is_there() {
     }
     assert!(seen > 20, "{seen}");
     // Elsewhere a test is known by its many words.
-    for document in ["peers", "approaches", "runtimes", "troubleshooting", "from-others"] {
+    let documents =
+        ["peers", "approaches", "runtimes", "troubleshooting", "from-others", "image-volume", "rollout"];
+    for document in documents {
         let text = read(&format!("docs/{document}.md"));
         let named = names_of_tests(&text);
         assert!(named.len() > 2, "{document}: {named:?}");
@@ -226,9 +246,10 @@ fn every_image_of_capshim_is_named_with_this_version() {
     let (mut seen, tag) = (0, format!(":{}", env!("CARGO_PKG_VERSION")));
     for path in all.filter(|path| path.is_file()) {
         let text = fs::read_to_string(&path).unwrap_or_default();
-        for before in ["--from=capshim", "image: capshim", "FROM capshim"] {
+        for before in ["--from=capshim", "image: capshim", "FROM capshim", "reference: capshim"] {
             for rest in text.split(before).skip(1) {
-                let end = rest.strip_prefix(&tag).unwrap_or_else(|| panic!("{}: {before}", path.display()));
+                let end = rest.strip_prefix("-caps").unwrap_or(rest);
+                let end = end.strip_prefix(&tag).unwrap_or_else(|| panic!("{}: {before}", path.display()));
                 assert!(end.starts_with([' ', '\n']), "{}: {before}{tag}{end:.20}", path.display());
                 seen += 1;
             }
@@ -261,6 +282,25 @@ fn the_page_on_the_label_lists_what_the_image_carries() {
     let listed: Vec<&str> = list.expect("a list").split(ends).filter(|word| !word.is_empty()).collect();
     let carried = read("scripts/caps.txt").to_uppercase();
     assert_eq!(listed, carried.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn the_second_image_carries_what_its_page_lists_and_nothing_that_can_be_turned_into_root() {
+    let carried: Vec<String> =
+        include_str!("../scripts/caps.txt").lines().map(|name| name.to_uppercase()).collect();
+    let page = read("docs/image-volume.md");
+    let table =
+        page.split("| capability | ").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("a table");
+    let listed: Vec<String> = rows(table, "").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(listed, carried);
+    let set = Request::from_str(&carried.join(",")).expect("names").required;
+    assert_eq!(set.names().collect::<Vec<_>>(), carried, "by their numbers");
+    assert_eq!((set & CapSet::ROOT_EQUIVALENT).to_string(), "none");
+    // Those that can be, and those that --install refuses, are named as left out.
+    let left_out = page.split("Left out on purpose").nth(1).expect("a section");
+    for name in CapSet::ROOT_EQUIVALENT.names() {
+        assert!(left_out.contains(&name), "{name}");
+    }
 }
 
 #[test]

@@ -40,13 +40,13 @@ fn the_package_has_the_sources_and_what_a_user_reads() {
 }
 
 #[test]
-fn the_dependency_tree_is_the_one_in_the_readme() {
+fn the_dependency_tree_is_the_documented_one() {
     let tree = cargo(&["tree", "-e", "normal"]);
     // The first line ends in this folder's path.
     let tree = tree.replace(&format!(" ({})", root().display()), "");
-    let readme = read("README.md");
+    let document = read("CONTRIBUTING.md");
     assert!(
-        readme.contains(&format!("```console\n$ cargo tree -e normal --locked\n{tree}```\n")),
+        document.contains(&format!("```console\n$ cargo tree -e normal --locked\n{tree}```\n")),
         "\n{tree}"
     );
 }
@@ -75,10 +75,32 @@ fn no_crate_of_the_program_needs_a_newer_rust_than_promised() {
     }
 }
 
+/// The upload alone would say so: `cargo publish --dry-run` does not look.
+#[test]
+fn the_crate_describes_itself_within_the_limits_of_the_registry() {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--no-deps"])).expect("JSON");
+    let package = &metadata["packages"][0];
+    let words = |key: &str| -> Vec<&str> {
+        package[key].as_array().expect(key).iter().map(|word| word.as_str().expect("text")).collect()
+    };
+    for word in words("keywords") {
+        let mut letters = word.bytes();
+        assert!(
+            word.len() <= 20 && letters.all(|byte| byte.is_ascii_alphanumeric() || b"-_+".contains(&byte))
+        );
+    }
+    assert!(words("keywords").len() <= 5 && words("categories").len() <= 5);
+    assert_eq!((&package["readme"], &package["publish"]), (&Value::from("README.md"), &Value::Null));
+    // Also the line that describes the Debian package.
+    let description = package["description"].as_str().expect("a description");
+    assert!(description.len() < 80, "{description}");
+}
+
 /// What scripts/build-static made: with a standard library that it compiled for size, or with the
 /// toolchain's own.
 #[test]
-fn the_binary_is_no_larger_than_the_readme_says() {
+fn the_binary_is_no_larger_than_documented() {
     let Some(folder) = std::env::var_os("STATIC_DIR") else {
         let missing = "NOT RUN, no STATIC_DIR with the static binary: scripts/test builds it";
         assert!(std::env::var_os("REQUIRE_ALL_TESTS").is_none(), "{missing}");
@@ -95,7 +117,8 @@ fn the_binary_is_no_larger_than_the_readme_says() {
     let size = fs::metadata(folder.join("capshim")).expect("the binary").len();
     println!("{size} bytes, and at most {words}");
     assert!(size < kibibytes * 1024, "{size} bytes, and at most {words}");
-    assert!(read("README.md").split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{words}");
+    let document = read("docs/performance.md");
+    assert!(document.split_whitespace().collect::<Vec<_>>().join(" ").contains(words), "{words}");
 }
 
 #[test]

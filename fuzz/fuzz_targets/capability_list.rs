@@ -1,7 +1,7 @@
 //! `CAPSHIM_CAPS`.
 #![no_main]
 
-use capshim::model::caps::{ALL, CapSet, name};
+use capshim::model::caps::{CapSet, NAMES, name};
 
 use capshim::settings::capabilities::Request;
 use libfuzzer_sys::fuzz_target;
@@ -21,5 +21,5 @@ fn written(text: &str) -> CapSet {
         let spellings = [name.clone(), format!("CAP_{name}"), format!("{name}?"), format!("CAP_{name}?")];
         words.iter().any(|word| spellings.contains(word))
     };
-    CapSet::from_bits((0..ALL.len() as u8).filter(is_there).fold(0, |bits, number| bits | 1 << number))
+    CapSet::from_bits((0..NAMES.len() as u8).filter(is_there).fold(0, |bits, number| bits | 1 << number))
 }

@@ -67,12 +67,11 @@ pub fn check(
         }
     };
     report::plan(&mut to, &prepared);
-    print(&to.take())?;
 
     prepared.plan.steps.retain(|step| !matches!(step, Step::ShareStdio(_)));
     let Prepared { start, plan, .. } = &prepared;
     let attempt = Attempt { start, plan, argv, environment, blocked, print: &print };
-    Ok(attempt.verdict(&mut to))
+    attempt.verdict(&mut to)
 }
 
 /// What a run does, but for the stdio and exec.
@@ -89,22 +88,38 @@ struct Attempt<'a, P> {
 /// The exit status of a child that could not do the attempt, since that takes another process.
 const NO_ROOM: c_int = 255;
 
+/// That of one that could not print its report. Its parent tries, and says why not.
+const UNPRINTED: c_int = 254;
+
 impl<P: Fn(&str) -> Result<()>> Attempt<'_, P> {
     /// In a child, so that there is a report where a filter kills. Where there can be none, in this
     /// process: there are then as many processes as in a run.
-    fn verdict(&self, to: &mut Layout) -> c_int {
+    fn verdict(&self, to: &mut Layout) -> Result<c_int> {
         let own = std::process::id() as c_int;
         if system::set_sigchld_ignored(false).is_err() || system::may_wait_for(own) != Err(Errno::ECHILD) {
-            return self.perform(to, None, true);
+            return self.perform_alone(to);
         }
         let answer = trial::ask(self.plan, self.start, self.argv, self.environment);
         let Ok(child) = system::start_child(|| self.perform(to, answer, false)) else {
-            return self.perform(to, None, true);
+            return self.perform_alone(to);
         };
-        match system::wait_for(child) {
-            Ok(Ended::Exited(NO_ROOM)) => self.perform(to, None, true),
+        Ok(match system::wait_for(child) {
+            Ok(Ended::Exited(NO_ROOM)) => return self.perform_alone(to),
+            Ok(Ended::Exited(UNPRINTED)) => {
+                (self.print)(&to.take())?;
+                Exit::System as c_int
+            }
             Ok(ended) => self.ended(to, ended),
             Err(errno) => self.refused(to, &failures::call_failed("waitid", errno)),
+        })
+    }
+
+    /// Where a filter kills this process, the report so far is all that there is.
+    fn perform_alone(&self, to: &mut Layout) -> Result<c_int> {
+        (self.print)(&to.take())?;
+        match self.perform(to, None, true) {
+            UNPRINTED => Ok(Exit::System as c_int),
+            code => Ok(code),
         }
     }
 
@@ -148,8 +163,8 @@ impl<P: Fn(&str) -> Result<()>> Attempt<'_, P> {
                 }
             }
         }
-        report::starts(to, &self.plan.expected, self.start.bounding, found.as_ref(), &self.plan.notes);
-        (self.print)(&to.take()).map(|()| 0)
+        report::starts(to, self.start, &self.plan.expected, found.as_ref(), &self.plan.notes);
+        Ok(self.printed(to, 0))
     }
 
     fn failed(&self, to: &mut Layout, error: Error) -> c_int {
@@ -163,7 +178,7 @@ impl<P: Fn(&str) -> Result<()>> Attempt<'_, P> {
 
     /// The report as far as it is written, and then this exit code.
     fn printed(&self, to: &mut Layout, code: c_int) -> c_int {
-        (self.print)(&to.take()).map_or(Exit::System as c_int, |()| code)
+        (self.print)(&to.take()).map_or(UNPRINTED, |()| code)
     }
 
     /// One that exited has made its report.

@@ -108,9 +108,9 @@ pub fn plan(to: &mut Layout, prepared: &Prepared) {
         Some(dropped) => {
             let cure = groups::kept_by(*group, dropped.why, config);
             let cure = cure.map_or(String::new(), |cure| format!("; kept by {cure}"));
-            (group, format!("dropped, {}{cure}", dropped.why))
+            (group, format!("dropped: {}{cure}", dropped.why))
         }
-        None => (group, format!("dropped, as {} does not list it", names::GROUPS)),
+        None => (group, format!("dropped: {} does not list it", names::GROUPS)),
     });
     if expected.groups.is_empty() && start.groups.is_empty() {
         to.line("  none");
@@ -125,7 +125,7 @@ pub fn plan(to: &mut Layout, prepared: &Prepared) {
     }
     if switches && config.groups.inherited == Inherited::Auto {
         for (file, doubt) in accounts.doubts.by_file() {
-            to.row(file, format!("{doubt}: it does not tell what is root's"));
+            to.row(file, format!("{doubt}: it does not say which groups are root's"));
         }
     }
     steps(to, plan);
@@ -200,7 +200,9 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
     }
     let lost = found.effect.lost;
     let says = match &found.effect.caps {
-        _ if found.effect.unread => "cannot be told, as it cannot be read; ambient may be cleared".to_owned(),
+        _ if found.effect.unread => {
+            "are not known, as the file cannot be read; ambient may be cleared".to_owned()
+        }
         None => "none, ambient stays".to_owned(),
         Some(caps) if caps.foreign => format!("{caps}; if it counts here, ambient is cleared"),
         Some(caps) if lost.is_empty() => format!("{caps}; ambient is cleared"),
@@ -211,7 +213,7 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
         }
     };
     to.row("file capabilities", says);
-    to.row("", "what it executes in turn is not looked at: --check -- /that/program does");
+    to.row("", "programs that it executes are not examined: use --check -- /that/program");
 }
 
 /// A row of the command: exec itself was not tried.
@@ -223,15 +225,20 @@ pub fn untried(to: &mut Layout) {
     );
 }
 
-/// The application would start.
+fn outcome(to: &mut Layout) {
+    to.first();
+    to.title("outcome");
+}
+
+/// The application would start. What changes has both values, before and after.
 pub fn starts(
     to: &mut Layout,
+    start: &Credentials,
     expected: &Expected,
-    bounding: Option<CapSet>,
     found: Option<&Found>,
     notes: &[Note],
 ) {
-    to.title("outcome");
+    outcome(to);
     to.painted(
         Paint::Green,
         match found {
@@ -240,23 +247,27 @@ pub fn starts(
         },
     );
     let caps = expected.caps;
-    to.row("uid", expected.uid);
-    to.row("gid", expected.gid);
-    to.row("groups", all_groups(&expected.groups));
-    to.row("permitted", caps);
-    to.row("effective", caps);
-    to.row("inheritable", caps);
+    to.row("uid", changes(start.uid.effective, expected.uid));
+    to.row("gid", changes(start.gid.effective, expected.gid));
+    to.row("groups", changes(all_groups(&start.groups), all_groups(&expected.groups)));
+    to.row("permitted", changes(in_short(start.permitted), caps.to_string()));
+    to.row("effective", changes(in_short(start.effective), caps.to_string()));
+    to.row("inheritable", changes(in_short(start.inheritable), caps.to_string()));
     let unknown = |effect: &Effect| effect.unread || effect.caps.is_some_and(|caps| caps.foreign);
-    match found {
-        Some(found) if unknown(&found.effect) && !caps.is_empty() => {
-            to.row("ambient", format!("{caps}, or none"));
-        }
-        Some(found) => to.row("ambient", found.effect.ambient),
-        None => to.row("ambient", caps),
-    }
-    let bounding = expected.bounding.or(bounding);
-    to.row("bounding", bounding.map_or("as granted".to_owned(), |set| set.to_string()));
-    to.row("no_new_privs", if expected.no_new_privs { "on" } else { "off" });
+    let ambient = match found {
+        Some(found) if unknown(&found.effect) && !caps.is_empty() => format!("{caps}, or none"),
+        Some(found) => found.effect.ambient.to_string(),
+        None => caps.to_string(),
+    };
+    to.row("ambient", changes(in_short(start.ambient), ambient));
+    let bounding = match (start.bounding, expected.bounding.or(start.bounding)) {
+        (Some(before), Some(after)) => changes(in_short(before), in_short(after)),
+        (None, Some(after)) => in_short(after),
+        (_, None) => "as granted".to_owned(),
+    };
+    to.row("bounding", bounding);
+    let switch = |on: bool| if on { "on" } else { "off" };
+    to.row("no_new_privs", changes(switch(start.no_new_privs), switch(expected.no_new_privs)));
     for note in notes {
         match note {
             _ if note.is_warning() => to.row("warning", note),
@@ -269,7 +280,7 @@ pub fn starts(
 
 /// It would not start, for this reason.
 pub fn refused(to: &mut Layout, refusal: &Refusal) {
-    to.title("outcome");
+    outcome(to);
     to.painted(Paint::Red, "  the application would not start");
     to.line(&format!("  cause: {}", refusal.cause));
     if let Some(hint) = refusal.hint_line() {
@@ -280,14 +291,14 @@ pub fn refused(to: &mut Layout, refusal: &Refusal) {
 
 /// Nothing is asked for.
 pub fn nothing_set(to: &mut Layout) {
-    to.title("outcome");
+    outcome(to);
     to.line("  no CAPSHIM_ setting is there, so there is nothing to try; a run would be refused (78)");
     to.line("  hint:  set CAPSHIM_USER and CAPSHIM_CAPS as the application needs them, and check again");
 }
 
 /// A signal ended the attempt.
 pub fn killed(to: &mut Layout, signal: i32) {
-    to.title("outcome");
+    outcome(to);
     to.painted(Paint::Red, &format!("  signal {signal} ended the attempt, and would end a run"));
     if signal == libc::SIGSYS {
         to.line(&format!(
@@ -298,9 +309,24 @@ pub fn killed(to: &mut Layout, signal: i32) {
     to.line(&format!("  exit code {}", 128 + signal));
 }
 
+/// A value, and before it what it was, where that is another one.
+fn changes<T: PartialEq + Display>(before: T, after: T) -> String {
+    if before == after { after.to_string() } else { format!("{before} -> {after}") }
+}
+
+/// A long list is only counted.
+fn in_short(set: CapSet) -> String {
+    match set.numbers().count() {
+        0..=LONG => set.to_string(),
+        count => format!("{count} capabilities"),
+    }
+}
+
+/// More capabilities than this are a long list.
+const LONG: usize = 12;
+
 /// A long list is not written out twice.
 fn unlike(permitted: CapSet, set: CapSet) -> String {
-    const LONG: usize = 12;
     if set == permitted && set.numbers().count() > LONG { "as permitted".to_owned() } else { set.to_string() }
 }
 

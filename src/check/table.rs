@@ -22,18 +22,31 @@ pub enum Paint {
 #[derive(Debug)]
 pub struct Layout {
     text: String,
+    /// Where the part begins that is shown first.
+    first: Option<usize>,
     colour: bool,
 }
 
 impl Layout {
     /// Empty; in colour for a terminal whose reader wants it.
     pub fn new(colour: bool) -> Layout {
-        Layout { text: String::new(), colour }
+        Layout { text: String::new(), first: None, colour }
     }
 
     /// The text since the last call.
     pub fn take(&mut self) -> String {
-        std::mem::take(&mut self.text)
+        let mut text = std::mem::take(&mut self.text);
+        if let Some(first) = self.first.take() {
+            let first = text.split_off(first);
+            let heading = text.find('\n').map_or(0, |end| end + 1);
+            text.insert_str(heading, &first);
+        }
+        text
+    }
+
+    /// What follows is shown first, below the heading: a reader needs no more where it is good news.
+    pub fn first(&mut self) {
+        self.first = Some(self.text.len());
     }
 
     pub fn title(&mut self, title: &str) {

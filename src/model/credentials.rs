@@ -174,6 +174,6 @@ pub struct Unknown(pub &'static str, pub Errno);
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "cannot be told, {}: {}", self.0, self.1)
+        write!(f, "are not known, {}: {}", self.0, self.1)
     }
 }

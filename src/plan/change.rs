@@ -65,9 +65,9 @@ impl Why {
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.write_str(match self {
-            Why::Root => "as root's",
-            Why::MaybeUnmapped => "as it may stand for a group that this user namespace does not map",
-            Why::GivenToRoot => "as given to root by /etc/group or /etc/passwd",
+            Why::Root => "root's own",
+            Why::MaybeUnmapped => "it may stand for a group that this user namespace does not map",
+            Why::GivenToRoot => "given to root by /etc/group or /etc/passwd",
         })
     }
 }

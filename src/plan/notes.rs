@@ -86,14 +86,14 @@ impl Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self {
-            Note::GoesOnWithout(cause) => write!(f, "{cause}; this start goes on without it"),
+            Note::GoesOnWithout(cause) => write!(f, "{cause}; this start does not need it"),
             Note::UserStands { uid, gid, setting } => write!(
                 f,
-                "the runtime started this container as uid {uid} gid {gid}, which stands; {}={setting} is not used",
+                "the runtime started this container as uid {uid} gid {gid}; these stay, and {}={setting} is not used",
                 names::USER
             ),
             Note::OptionalLeftOut(caps) => {
-                write!(f, "left out as optional, not to be had in this container: {caps}")
+                write!(f, "left out as optional, because this container lacks them: {caps}")
             }
             Note::Becomes(Expected { uid, gid, groups, caps, no_new_privs, .. }) => {
                 let on = if *no_new_privs { "on" } else { "off" };
@@ -101,7 +101,7 @@ impl fmt::Display for Note {
                 write!(f, "uid {uid}, gid {gid}, groups {groups}, capabilities {caps}, no_new_privs {on}")
             }
             Note::GroupsDropped { why, gids, cure } => {
-                write!(f, "left out of the groups, {why}: {}", listed(gids))?;
+                write!(f, "left out of the groups ({why}): {}", listed(gids))?;
                 match cure {
                     Some(cure) => write!(f, "; to keep one, list it: {cure}"),
                     None => Ok(()),
@@ -109,11 +109,11 @@ impl fmt::Display for Note {
             }
             Note::GroupIsRoots => f.write_str("the application's group is root's (gid 0)"),
             Note::RootEquivalent(caps) => {
-                write!(f, "can be turned into root in the container or on the node: {caps}")
+                write!(f, "these can be turned into root in the container or on the node: {caps}")
             }
             Note::VoidInUserNamespace(caps) => write!(
                 f,
-                "this container has a user namespace of its own, where the kernel does not honour {caps}: what needs it will fail \
+                "this container has its own user namespace, where the kernel does not honour {caps}: what needs it will fail \
                  (Kubernetes: hostUsers: true; Docker/Podman: --userns host, and not rootless)"
             ),
             Note::StreamsNotShared { step, errno } => {

@@ -54,7 +54,7 @@ impl Reason {
                 .or("CAPSHIM_USER=1000:1000, uid and gid")
                 .or("CAPSHIM_USER=root, which stays root on purpose"),
             Reason::NoNewPrivsIsOn => refused(format!(
-                "{}='0' cannot be had: the runtime has set no_new_privs for this container",
+                "{}='0' is not possible: the runtime has set no_new_privs for this container",
                 names::NO_NEW_PRIVS
             ))
             .hint(WITHOUT_NO_NEW_PRIVS)
@@ -70,13 +70,13 @@ impl Reason {
             Reason::GivenUp { lacking, securebit } => {
                 let because = |cause: &str| {
                     refused(format!(
-                        "in the bounding set but not permitted: {lacking}; started as root, but {cause}"
+                        "in the bounding set but not in the permitted set: {lacking}; started as root, but {cause}"
                     ))
                 };
                 if securebit {
                     because("securebits has SECBIT_NOROOT").hint(WITHOUT_SECUREBIT)
                 } else {
-                    because("a program that ran before has given it up").hint(first_word(start))
+                    because("a program that ran before capshim dropped it").hint(first_word(start))
                 }
             }
             Reason::NotGrantedToUser { missing, on_file: true, grants } => {
@@ -89,7 +89,7 @@ impl Reason {
                     .or(as_root)
             }
             Reason::OnlyAmbient { lacking, grants } => refused(format!(
-                "whatever started this program passed on no more than {}, and not {lacking}",
+                "the program or runtime that started capshim passed on only {}, and not {lacking}",
                 start.ambient
             ))
             .hint(hints::grant(grants))
@@ -128,7 +128,7 @@ impl Reason {
                 }
             }
             Reason::NoAmbient(wanted) => refused(format!(
-                "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, by which {wanted} would be kept"
+                "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, which would keep {wanted}"
             ))
             .hint("run it on a node with Linux 4.3 or newer")
             .or(hints::WITHOUT_SANDBOX),
@@ -199,7 +199,7 @@ fn not_from_file(lacking: CapSet, why: FileGaveNone, grants: CapSet, start: &Cre
     let path = hints::this_program(start);
     let uid = start.uid.effective;
     let because = |cause: String| {
-        let cause = format!("in the bounding set but not permitted: {lacking}; {cause}");
+        let cause = format!("in the bounding set but not in the permitted set: {lacking}; {cause}");
         Refusal::new(Exit::NotGranted, cause)
     };
     match why {
@@ -287,7 +287,7 @@ pub fn set_id(start: &Credentials, program: &CStr) -> Refusal {
 }
 
 const WITHOUT_NO_NEW_PRIVS: &str = "Kubernetes: securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt no-new-privileges";
-const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
+const WITHOUT_SECUREBIT: &str = "a program that ran before capshim set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
 
 fn first_word(start: &Credentials) -> String {
     format!("make {} the first word of the container's command", hints::this_program(start))
@@ -295,5 +295,5 @@ fn first_word(start: &Credentials) -> String {
 
 fn with_setpcap(grants: CapSet) -> String {
     let all = grants | CapSet::of(&[Cap::CAP_SETPCAP]);
-    format!("grant SETPCAP, by which capshim drops the rest: {}", hints::grant(all))
+    format!("grant SETPCAP, so that capshim can drop the rest: {}", hints::grant(all))
 }

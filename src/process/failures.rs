@@ -55,7 +55,7 @@ fn failed(cause: String, errno: Errno) -> Refusal {
     let refusal = Refusal::new(Exit::System, cause);
     match errno {
         Errno::EPERM | Errno::ENOSYS => refusal.hint(format!(
-            "everything that it needs is held: a seccomp filter or security module forbids the call: {}",
+            "capshim holds every capability that the call needs, so a seccomp filter or security module forbids it: {}",
             hints::DEFAULT_PROFILE
         )),
         _ => refusal,
@@ -67,7 +67,7 @@ pub fn fork_failed(errno: Errno) -> Refusal {
     let refusal = call_failed("fork", errno);
     match errno {
         Errno::EAGAIN => refusal.hint(
-            "this takes one process more: raise their number: Kubernetes: podPidsLimit in the kubelet's configuration; \
+            "init mode needs one more process, so raise the limit: Kubernetes: podPidsLimit in the kubelet's configuration; \
              Docker/Podman: --pids-limit -1 --ulimit nproc=-1",
         ),
         _ => refusal,

@@ -115,7 +115,7 @@ fn file_caps(list: &[u8]) -> Result<CapSet, Refusal> {
     }
     if request.required.is_empty() {
         return Err(refusal(
-            Refusal::wrong("names no capability").hint("leave --file-caps out for a plain copy"),
+            Refusal::wrong("lists no capability").hint("leave --file-caps out for a plain copy"),
         ));
     }
     let never = request.required & NEVER_ON_A_FILE;
@@ -136,7 +136,7 @@ fn unknown_option(option: &[u8]) -> Refusal {
 
 fn not_empty<'a>(what: &str, word: &'a CStr) -> Result<&'a CStr, Refusal> {
     if word.is_empty() {
-        Err(Refusal::new(Exit::Usage, format!("{what} is an empty word"))
+        Err(Refusal::new(Exit::Usage, format!("{what} is empty"))
             .hint("look for a variable or template before it that came out empty"))
     } else {
         Ok(word)
@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(with(c"IPC_LOCK, cap_net_raw"), Ok((c"/x".to_owned(), lock)));
         for (list, why) in [
             (c"", "has an empty part"),
-            (c"none", "names no capability"),
+            (c"none", "lists no capability"),
             (c"ipc_lock?", "marks a capability as optional"),
             (c"ipc_lock,setuid", "has SETUID, by which"),
             (c"setgid", "has SETGID, by which"),

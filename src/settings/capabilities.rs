@@ -6,9 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use caps::Capability as Cap;
-
-use crate::model::caps::{ALL, CapSet, name};
+use crate::model::caps::{CapSet, NAMES};
 use crate::model::error::{Refusal, shown};
 use crate::settings::words::{self, nearest};
 
@@ -36,7 +34,7 @@ impl FromStr for Request {
                 Some(name) => (name, &mut request.optional),
                 None => (word, &mut request.required),
             };
-            *set = *set | CapSet::of(&[parse_cap(name)?]);
+            *set = *set | parse_cap(name)?;
         }
         let both = request.required & request.optional;
         if !both.is_empty() {
@@ -64,20 +62,20 @@ impl fmt::Display for Request {
     }
 }
 
-fn parse_cap(word: &str) -> Result<Cap, Refusal> {
+fn parse_cap(word: &str) -> Result<CapSet, Refusal> {
     let upper = word.to_ascii_uppercase();
     let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
     if name == "ALL" {
         return Err(Refusal::wrong("asks for all capabilities")
             .hint("list the ones that the application needs: it gets exactly those"));
     }
-    let names: Vec<String> = (0..ALL.len() as u8).map(self::name).collect();
-    let number = names.iter().position(|known| known == name);
-    number.map(|number| ALL[number]).ok_or_else(|| {
-        let near = nearest(name, names.iter().map(String::as_str));
-        Refusal::wrong(format!("has an unknown capability '{}'", shown(word.as_bytes())))
-            .hint(format!("the nearest one is {near}; capabilities(7) lists them all"))
-    })
+    NAMES.iter().position(|known| *known == name).map(|number| CapSet::from_bits(1 << number)).ok_or_else(
+        || {
+            let near = nearest(name, NAMES.into_iter());
+            Refusal::wrong(format!("has an unknown capability '{}'", shown(word.as_bytes())))
+                .hint(format!("the nearest one is {near}; capabilities(7) lists them all"))
+        },
+    )
 }
 
 #[cfg(test)]

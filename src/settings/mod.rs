@@ -98,7 +98,7 @@ fn boolean(text: &str) -> Result<bool, Refusal> {
     match text {
         "1" | "true" => Ok(true),
         "0" | "false" => Ok(false),
-        _ => Err(Refusal::wrong("is neither on nor off").hint("write 1 or 0")),
+        _ => Err(Refusal::wrong("is not 1 or 0").hint("write 1 or 0")),
     }
 }
 
@@ -109,7 +109,7 @@ impl FromStr for Init {
         match (text, boolean(text)) {
             ("group", _) => Ok(Init::Group),
             (_, Ok(on)) => Ok(if on { Init::Child } else { Init::Off }),
-            (_, Err(_)) => Err(Refusal::wrong("is neither on nor off nor group").hint("write 1, 0 or group")),
+            (_, Err(_)) => Err(Refusal::wrong("is not 1, 0 or group").hint("write 1, 0 or group")),
         }
     }
 }
@@ -122,7 +122,7 @@ impl FromStr for Log {
             "quiet" => Ok(Log::Quiet),
             "warn" => Ok(Log::Warn),
             "info" => Ok(Log::Info),
-            _ => Err(Refusal::wrong("is no log level").hint("write quiet, warn or info")),
+            _ => Err(Refusal::wrong("is not a log level").hint("write quiet, warn or info")),
         }
     }
 }
@@ -260,7 +260,7 @@ mod tests {
         }
         assert_eq!(
             cause(&["CAPSHIM_USER=app", "CAPSHIM_INIT=yes"]),
-            "CAPSHIM_INIT='yes' is neither on nor off nor group"
+            "CAPSHIM_INIT='yes' is not 1, 0 or group"
         );
         for other in [c"PATH=/bin", c"CAPSHIM_INIT_PORT=1", c"XCAPSHIM_INIT=1"] {
             assert!(!may_ask_for_init(other));

@@ -22,8 +22,9 @@ fn python_finds_a_user_without_a_passwd_entry_in_the_environment_alone() {
     let getuser = "import getpass; print(getpass.getuser())";
     for script in [getuser, "import os, pwd; print(pwd.getpwuid(os.getuid()).pw_name)"] {
         let output = python(start(), script);
+        // From Python 3.13 on getpass says first what the environment lacks, and ends with that.
         assert!(
-            output.code == 1 && output.stderr.ends_with("'getpwuid(): uid not found: 4242'\n"),
+            output.code == 1 && output.stderr.contains("KeyError: 'getpwuid(): uid not found: 4242'\n"),
             "{}",
             output.stderr
         );
@@ -80,7 +81,10 @@ fn newuidmap_under_no_new_privs_needs_setuid_and_setgid_as_the_users_own() {
 #[test]
 fn gosu_behind_the_shim_has_nothing_to_change_with() {
     let output = run(with_peers(app()), "/capshim /gosu app /state");
-    output.refuses(1, "error: failed switching to \"app\": operation not permitted\n");
+    // Newer versions quote the name otherwise.
+    let said = output.stderr.replace('\'', "\"");
+    assert_eq!((output.code, output.stdout.as_str()), (1, ""));
+    assert_eq!(said, "error: failed switching to \"app\": operation not permitted\n");
 }
 
 #[test]

@@ -11,19 +11,19 @@ pub fn differs(run: &Seen, check: &Seen) -> Option<String> {
         // The kernel did not execute the shim either way.
         NOT_EXECUTED => check.code == NOT_EXECUTED,
         0 => check.code == 0 && check.stderr.is_empty() && outcome(run, &said(check)) == said(check),
-        code => check.code == code && check.stderr.is_empty() && check.stdout.ends_with(&refusal(run)),
+        code => check.code == code && check.stderr.is_empty() && check.stdout.contains(&refusal(run)),
     };
     (!same).then(|| format!("--check: {check:#?}\nrun: {run:#?}"))
 }
 
-/// The end of the report on a start that was refused.
+/// The outcome in the report on a start that was refused.
 fn refusal(run: &Seen) -> String {
     let lines = run.stderr.lines().map(|line| match line.strip_prefix("capshim: hint: ") {
         Some(hint) => format!("  hint:  {hint}\n"),
         None => format!("  cause: {}\n", line.strip_prefix("capshim: ").unwrap_or(line)),
     });
     let lines: String = lines.collect();
-    format!("\noutcome\n  the application would not start\n{lines}  exit code {}\n", run.code)
+    format!("\noutcome\n  the application would not start\n{lines}  exit code {}\n\ngranted\n", run.code)
 }
 
 /// The names in the report, in the order of `FIELDS`.
@@ -56,12 +56,14 @@ fn outcome(run: &Seen, said: &[String]) -> Vec<String> {
 fn said(check: &Seen) -> Vec<String> {
     let report = check.stdout.rsplit("\noutcome\n").next().unwrap_or_default();
     let rest = report.strip_prefix("  the application would start, with\n").unwrap_or_default();
+    let rest = rest.split("\n\n").next().unwrap_or_default();
     let value = |name: &str| {
         let lines = rest.lines().skip_while(|line| !line.trim_start().starts_with(name));
         // A long value goes on below itself.
         let more = |(at, line): &(usize, &str)| *at == 0 || line.starts_with("        ");
         let lines = lines.enumerate().take_while(more).map(|(_, line)| line.trim()).collect::<Vec<_>>();
-        lines.join(" ").strip_prefix(name).unwrap_or_default().trim().to_owned()
+        let value = lines.join(" ").strip_prefix(name).unwrap_or_default().trim().to_owned();
+        value.rsplit(" -> ").next().unwrap_or_default().to_owned()
     };
     NAMES.into_iter().map(value).collect()
 }

@@ -69,6 +69,7 @@ const IMAGES: &[Image] = &[
     Image::new("my-nginx-non-root:1.0", &["busybox", "nginx", "capshim=net_bind_service"], NGINX)
         .entrypoint(SHIM)
         .user("1000:1000"),
+    Image::new("lock-memory:1.0", &["capshim", "lock-memory"], &["lock-memory"]).entrypoint(SHIM),
     Image::new(PAUSE, &["busybox"], &["sleep", "infinity"]),
 ];
 
@@ -87,6 +88,7 @@ fn fill(layer: &str, root: &Path) {
     match layer {
         "busybox" => busybox(root),
         "capshim" => copy(&built("capshim"), &root.join("capshim")),
+        "lock-memory" => copy(&built("lock_memory"), &root.join("bin/lock-memory")),
         "my-server" | "my-server=ep" => copy(&built("state"), &root.join("usr/local/bin/my-server")),
         "nginx" => {
             copy(&built("state"), &root.join("state"));

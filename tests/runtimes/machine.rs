@@ -10,6 +10,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 const OUTSIDE: &str = r#"
 trap '' HUP INT TERM
 unshare --mount --net --pid --fork sh -c "$2" init "$1" "$3"
-find /sys/fs/cgroup -depth -type d -path "*/${1##*/}*" -exec rmdir {} +
+find /sys/fs/cgroup -depth -type d -path "*/${1##*/}*" -exec rmdir {} + 2>/dev/null
 rm -rf "$1"
 "#;
 
@@ -31,6 +32,9 @@ mount -t proc proc /proc
 mount -t tmpfs -o mode=0755 run /run
 ! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified
 busybox ip link set lo up
+# The network of a daemon without root opens it.
+mknod -m 0666 /run/tun c 10 200
+[ ! -e /dev/net/tun ] || mount --bind /run/tun /dev/net/tun
 # Docker warns of what it is not.
 echo 1 >/proc/sys/net/ipv4/ip_forward
 cp -a "$1/root" "$1/user" /run
@@ -126,16 +130,23 @@ impl Machine {
     /// Starts a daemon and waits until it says that it is ready (sd_notify(3)).
     #[expect(clippy::zombie_processes, reason = "it ends with the machine")]
     pub fn daemon(&self, program: &str, arguments: &[&str]) {
-        let ready = UnixDatagram::bind(self.path("ready")).expect("a socket");
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let socket = self.path(&format!("ready-{count}"));
+        let ready = UnixDatagram::bind(&socket).expect("a socket");
+        // The ordinary user's, too.
+        fs::set_permissions(&socket, Permissions::from_mode(0o666)).expect("chmod");
         ready.set_read_timeout(Some(Duration::from_secs(120))).expect("a timeout");
-        let log = self.path(&format!("{program}.log"));
+        let log = self.path(&format!("{program}-{count}.log"));
         let words = self.words(Path::new(CHECKOUT));
         let mut daemon = Command::new(&words[0]);
         daemon.args(&words[1..]).arg(program).args(arguments);
         daemon
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-            .env("NOTIFY_SOCKET", self.path("ready"));
+            .env("NOTIFY_SOCKET", &socket)
+            .env("HOME", USERS)
+            .env("XDG_RUNTIME_DIR", USERS);
         let output = fs::File::create(&log).expect("a file");
         daemon.stdin(Stdio::null()).stdout(output.try_clone().expect("dup")).stderr(output);
         daemon.spawn().expect("a daemon");
@@ -168,8 +179,7 @@ fn write(folder: &Path) {
     file("containers.conf", CONTAINERS_CONF.into());
     for (name, home) in [("root", ROOTS), ("user", USERS)] {
         let storage = format!(
-            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{home}/storage\"\n\
-             rootless_storage_path = \"{home}/storage\"\nrunroot = \"{home}/run\"\n"
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{home}/storage\"\nrunroot = \"{home}/run\"\n"
         );
         fs::create_dir(folder.join(name)).expect("a folder");
         fs::set_permissions(folder.join(name), Permissions::from_mode(0o700)).expect("chmod");

@@ -6,6 +6,7 @@
 mod admission;
 mod containerd;
 mod engines;
+mod gvisor;
 mod images;
 mod machine;
 mod wrapping;

@@ -214,7 +214,7 @@ fn a_program_that_the_kernel_gives_up_on_is_foretold() {
         assert_eq!((check.code, check.stderr.as_str()), (run.code, ""));
         let end = "\noutcome\n  signal 11 ended the attempt, and would end a run\n  exit code 139\n";
         assert!(
-            check.stdout.ends_with(end) && check.stdout.matches("outcome").count() == 1,
+            check.stdout.contains(end) && check.stdout.matches("outcome").count() == 1,
             "{}",
             check.stdout
         );
@@ -371,35 +371,41 @@ fn a_check_fails_for_a_limit_on_processes_where_a_run_does() {
     let switched = || as_user(&user);
     let stays = || Container::user(uid, uid).env("CAPSHIM_CAPS", "none");
     // Init mode takes a process more than a run without.
-    let starts: [(&dyn Fn() -> Container, &str, u32, i32); 9] = [
-        (&switched, "0", 0, 0),
-        (&switched, "0", 1, 0),
-        (&switched, "1", 0, 71),
-        (&switched, "1", 1, 71),
-        (&switched, "1", 2, 0),
-        (&stays, "0", 1, 0),
-        (&stays, "1", 1, 71),
-        (&stays, "1", 2, 0),
-        (&stays, "1", 3, 0),
+    let starts: [(&dyn Fn() -> Container, &str, &str, i32); 9] = [
+        (&switched, "0", "0", 0),
+        (&switched, "0", "1", 0),
+        (&switched, "1", "0", 71),
+        (&switched, "1", "1", 71),
+        (&switched, "1", "2", 0),
+        (&stays, "0", "1", 0),
+        (&stays, "1", "1", 71),
+        (&stays, "1", "2", 0),
+        (&stays, "1", "3", 0),
     ];
+    // A shell sets the limit: crun could not fork under it, and with runc 1.3 the threads of runc count.
+    let limited = |start: Container, most: &str, words: &[&str]| {
+        start.run(&[&["/bin/sh", "-c", "ulimit -u $0 && exec \"$@\"", most, "/capshim"], words].concat())
+    };
     for (start, init, most, code) in starts {
-        let start = || start().env("CAPSHIM_INIT", init).most_processes(most);
-        // A check says the same (`Container::shim`).
-        match start().shim(&["/state"]) {
+        let checked = |command: &str| {
+            let start = |words: &[&str]| limited(start().env("CAPSHIM_INIT", init), most, words);
+            let run = start(&[command]);
+            start(&["--check", "--", command]).foretells(&run);
+            run
+        };
+        match checked("/state") {
             output if code == 0 => _ = output.is_exactly(uid, uid, output.state()["groups"], "none"),
             output => output.refuses_saying(code, "fork: EAGAIN: Try again"),
         }
-        start().shim(&["/nosuch"]).refuses_saying(if code == 0 { 127 } else { code }, "");
+        checked("/nosuch").refuses_saying(if code == 0 { 127 } else { code }, "");
     }
     // It could not fork.
-    let report = stays().most_processes(1).run(&["/capshim", "--check", "/state"]).stdout;
-    is_untried(&report);
-    // In a user namespace the limit counts for root too. crun itself could not fork.
+    is_untried(&limited(stays(), "1", &["--check", "/state"]).stdout);
+    // In a user namespace the limit counts for root too.
     for (init, most, code) in [("0", "1", 0), ("1", "1", 71), ("1", "2", 0)] {
         let start = |words: &[&str]| {
             let start = switched().env("CAPSHIM_INIT", init).user_namespace(uid * 10_000, 150_000);
-            let limited = ["/bin/sh", "-c", "ulimit -u $0 && exec \"$@\"", most, "/capshim"];
-            start.run(&[&limited, words].concat())
+            limited(start, most, words)
         };
         let run = start(&["/state"]);
         assert_eq!(run.code, code, "{}", run.stderr);

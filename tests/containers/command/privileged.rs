@@ -278,8 +278,8 @@ fn a_file_that_can_be_executed_but_not_read_runs_where_it_cannot_change_the_outc
     assert_eq!(sets, ["IPC_LOCK", "IPC_LOCK", "none"]);
     let report = image().run(&["/capshim", "--check", "/script"]).stdout;
     for line in [
-        "file capabilities     cannot be told, as it cannot be read",
-        "ambient               IPC_LOCK, or none",
+        "file capabilities     are not known, as the file cannot be read; ambient may be cleared",
+        "ambient               none -> IPC_LOCK, or none",
     ] {
         assert!(report.contains(&format!("\n  {line}")), "{report}");
     }

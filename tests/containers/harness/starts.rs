@@ -19,7 +19,7 @@ pub fn app() -> Container {
     as_user("app")
 }
 
-/// The README's example: it is granted IPC_LOCK and asks for it.
+/// The example of the documents: it is granted IPC_LOCK and asks for it.
 #[track_caller]
 pub fn lock() -> Container {
     app().capabilities(&GRANTED).env("CAPSHIM_CAPS", "ipc_lock")

@@ -66,7 +66,8 @@ fn session(start: impl Fn() -> Container, keys: impl Fn(&mut Live, &str)) {
         keys(&mut live, shim);
         live.write("exit\n");
         let output = live.all();
-        output.replace(shim, "")
+        // busybox from 1.37 on asks the terminal where the cursor is, before or after a prompt.
+        output.replace(shim, "").replace("\x1b[6n", "")
     });
     assert_eq!(seen[0], seen[1]);
 }

@@ -7,7 +7,7 @@ use crate::harness::starts::{GRANTED, app, lock, user_lock};
 
 const ADD_LOCK: &str = "Kubernetes: securityContext.capabilities.add: [\"IPC_LOCK\"] (without CAP_: containerd takes CAP_IPC_LOCK for \
      an unknown capability and does not say so); Docker/Podman: --cap-add IPC_LOCK";
-const WITHOUT_SECUREBIT: &str = "a program that ran before capshim has set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
+const WITHOUT_SECUREBIT: &str = "a program that ran before capshim set it, as capsh --secbits and setpriv --securebits do: start capshim without that";
 const NON_ROOT: &str = "put them on the file as the image is built: /capshim --install /capshim --file-caps ipc_lock (or setcap cap_ipc_lock=p /capshim); or start as root with \
      CAPSHIM_USER=1000:1000: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \
      \"IPC_LOCK\"]; Docker/Podman: --user 0 --cap-add SETGID --cap-add SETUID --cap-add IPC_LOCK";
@@ -34,7 +34,7 @@ fn a_non_root_start_with_the_grant_but_without_file_capabilities() {
         says(
             container.capabilities(&["IPC_LOCK"]),
             &["/capshim", "/state"],
-            "in the bounding set but not permitted: IPC_LOCK; the container was started as uid 1000 and /capshim has no such file capabilities",
+            "in the bounding set but not in the permitted set: IPC_LOCK; the container was started as uid 1000 and /capshim has no such file capabilities",
             NON_ROOT,
         );
     }
@@ -46,7 +46,7 @@ fn a_shell_before_the_shim_under_no_new_privs() {
     says(
         start().no_new_privs(),
         &["/bin/sh", "-c", "exec /capshim /state"],
-        "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but with no_new_privs on they count only in the \
+        "in the bounding set but not in the permitted set: IPC_LOCK; /capshim has them, but with no_new_privs on they count only in the \
          container's first program, and only if the runtime passes them on to it: another program ran before, or the \
          runtime is LXC or a Docker older than 23.0.7 or 24.0.6",
         "make /capshim the first word of the container's command, without sh -c before it (and update such a Docker); or Kubernetes: \
@@ -63,7 +63,7 @@ fn file_capabilities_on_a_nosuid_mount() {
         .capabilities(&["IPC_LOCK"])
         .copy("/capshim", "/shim/capshim")
         .file_caps("/shim/capshim", "cap_ipc_lock=p");
-    let cause = "in the bounding set but not permitted: IPC_LOCK; /nosuid/capshim is on a nosuid mount, where they do not count";
+    let cause = "in the bounding set but not in the permitted set: IPC_LOCK; /nosuid/capshim is on a nosuid mount, where they do not count";
     says(
         start.bind("/shim", "/nosuid", &["nosuid"]),
         &["/nosuid/capshim", "/state"],
@@ -85,7 +85,7 @@ fn file_capabilities_that_belong_to_another_user_namespace() {
                 false,
             ),
             &["/capshim", "/state"],
-            "in the bounding set but not permitted: IPC_LOCK; /capshim has them, but they belong to another user namespace",
+            "in the bounding set but not in the permitted set: IPC_LOCK; /capshim has them, but they belong to another user namespace",
             "write them again from inside this user namespace: setcap cap_ipc_lock=p /capshim",
         );
     }
@@ -97,7 +97,7 @@ fn file_capabilities_that_the_kernel_did_not_apply_for_a_reason_of_its_own() {
     let start = user_lock().capabilities(&["IPC_LOCK"]).file_caps("/capshim", "cap_ipc_lock=p");
     start.run(&["/launch", "--share-folder", "--", "/capshim", "/state"]).refuses(
         77,
-        "capshim: in the bounding set but not permitted: IPC_LOCK; /capshim has them, but the kernel did not apply them, as where a \
+        "capshim: in the bounding set but not in the permitted set: IPC_LOCK; /capshim has them, but the kernel did not apply them, as where a \
          process without privileges traces this one or shares its working directory (CLONE_FS), the mount is another user namespace's, \
          or the kernel was booted with no_file_caps\n",
     );
@@ -130,7 +130,7 @@ fn a_root_start_after_a_program_that_gave_a_capability_up() {
     says(
         root(&["IPC_LOCK", "SETGID", "SETUID", "SETPCAP"]),
         &["/launch", "--securebits", "1", "--", "/capshim", "/state"],
-        "in the bounding set but not permitted: SETGID, SETUID, IPC_LOCK; started as root, but securebits has SECBIT_NOROOT",
+        "in the bounding set but not in the permitted set: SETGID, SETUID, IPC_LOCK; started as root, but securebits has SECBIT_NOROOT",
         WITHOUT_SECUREBIT,
     );
     let given_up = root(&["IPC_LOCK", "SETGID", "SETUID"])
@@ -139,7 +139,7 @@ fn a_root_start_after_a_program_that_gave_a_capability_up() {
     says(
         given_up.no_new_privs(),
         &["/capshim", "/state"],
-        "in the bounding set but not permitted: IPC_LOCK; started as root, but a program that ran before has given it up",
+        "in the bounding set but not in the permitted set: IPC_LOCK; started as root, but a program that ran before capshim dropped it",
         "make /capshim the first word of the container's command",
     );
 }
@@ -194,7 +194,7 @@ fn an_optional_capability_that_keepcaps_cannot_keep_is_left_out() {
     output.holds(1000, 1000, "29, 1000, 1001", "none");
     assert_eq!(
         output.stderr,
-        "capshim: warning: left out as optional, not to be had in this container: IPC_LOCK\n"
+        "capshim: warning: left out as optional, because this container lacks them: IPC_LOCK\n"
     );
 }
 
@@ -217,7 +217,7 @@ fn a_sandbox_without_ambient_capabilities() {
     says(
         start("ipc_lock"),
         &["/capshim", "/state"],
-        "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, by which IPC_LOCK would be kept",
+        "prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET): EINVAL: this kernel or sandbox has no ambient capabilities, which would keep IPC_LOCK",
         "run it on a node with Linux 4.3 or newer; or without that sandbox: Kubernetes: runtimeClassName; Docker/Podman: --runtime",
     );
     assert_eq!(start("none").shim(&["/bin/sh", "-c", "id -u"]).stdout, "1000\n");
@@ -267,7 +267,7 @@ fn a_seccomp_filter_that_forbids_a_step_is_a_failed_call() {
             71,
             &format!(
                 "{said}
-capshim: hint: everything that it needs is held: a seccomp filter or security module forbids the call: \
+capshim: hint: capshim holds every capability that the call needs, so a seccomp filter or security module forbids it: \
                  use the runtime's default profile: Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; \
                  Docker/Podman: leave out --security-opt seccomp=FILE
 "

@@ -111,19 +111,19 @@ fn words_that_are_no_value_are_refused() {
     refused(
         app().env("CAPSHIM_NO_NEW_PRIVS", "yes"),
         78,
-        "CAPSHIM_NO_NEW_PRIVS='yes' is neither on nor off",
+        "CAPSHIM_NO_NEW_PRIVS='yes' is not 1 or 0",
         "write 1 or 0",
     );
     refused(
         app().env("CAPSHIM_LOG", "debug"),
         78,
-        "CAPSHIM_LOG='debug' is no log level",
+        "CAPSHIM_LOG='debug' is not a log level",
         "write quiet, warn or info",
     );
     refused(
         app().env("CAPSHIM_INIT", "child"),
         78,
-        "CAPSHIM_INIT='child' is neither on nor off nor group",
+        "CAPSHIM_INIT='child' is not 1, 0 or group",
         "write 1, 0 or group",
     );
 }
@@ -152,7 +152,7 @@ fn wrong_command_lines_are_refused() {
          image's ENTRYPOINT and CMD after capshim; docker image inspect -f '{{json .Config.Entrypoint}} {{json .Config.Cmd}}' IMAGE prints them\n";
     app().run(&["/capshim"]).refuses(64, entrypoint);
     app().run(&["/capshim", "--"]).refuses(64, entrypoint);
-    app().run(&["/capshim", ""]).refuses(64, "capshim: COMMAND is an empty word\ncapshim: hint: look for a variable or template before it that came out empty\n");
+    app().run(&["/capshim", ""]).refuses(64, "capshim: COMMAND is empty\ncapshim: hint: look for a variable or template before it that came out empty\n");
     app().run(&["/capshim", "--user=app", "/state"]).refuses(
         64,
         "capshim: unknown option '--user=app'\n\

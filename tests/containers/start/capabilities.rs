@@ -69,7 +69,7 @@ fn an_optional_capability_that_is_missing_is_one_warning() {
     output.holds(1000, 1000, GROUPS, "NET_RAW");
     assert_eq!(
         output.stderr,
-        "capshim: warning: left out as optional, not to be had in this container: PERFMON, BPF\n"
+        "capshim: warning: left out as optional, because this container lacks them: PERFMON, BPF\n"
     );
     granted(&["NET_RAW", "BPF"], "net_raw?,bpf?").shim(&["/state"]).is_exactly(
         1000,
@@ -90,7 +90,7 @@ fn an_optional_capability_in_a_non_root_start_is_left_out_too() {
     output.holds(1000, 1000, "none", "none");
     assert_eq!(
         output.stderr,
-        "capshim: warning: left out as optional, not to be had in this container: NET_RAW\n"
+        "capshim: warning: left out as optional, because this container lacks them: NET_RAW\n"
     );
 }
 
@@ -102,8 +102,8 @@ fn info_tells_what_was_granted_and_what_can_be_turned_into_root() {
     assert_eq!(
         output.stderr,
         "capshim: info: uid 1000, gid 1000, groups 29, 1000, 1001, 2000, capabilities NET_RAW, SYS_ADMIN, BPF, no_new_privs on\n\
-         capshim: info: left out of the groups, as root's: 0; to keep one, list it: CAPSHIM_GROUPS=auto,0\n\
-         capshim: info: left out of the groups, as given to root by /etc/group or /etc/passwd: 6; to keep one, list it: CAPSHIM_GROUPS=auto,6\n\
-         capshim: info: can be turned into root in the container or on the node: SYS_ADMIN, BPF\n"
+         capshim: info: left out of the groups (root's own): 0; to keep one, list it: CAPSHIM_GROUPS=auto,0\n\
+         capshim: info: left out of the groups (given to root by /etc/group or /etc/passwd): 6; to keep one, list it: CAPSHIM_GROUPS=auto,6\n\
+         capshim: info: these can be turned into root in the container or on the node: SYS_ADMIN, BPF\n"
     );
 }

@@ -321,7 +321,7 @@ fn a_group_that_is_left_out_is_kept_by_the_words_beside_it() {
     let words = check.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     for (group, groups) in [(6, "6, 29, 1000, 1001, 2000"), (27, "27, 29, 1000, 1001, 2000")] {
         let cure = format!(
-            "{group} dropped, as given to root by /etc/group or /etc/passwd; kept by CAPSHIM_GROUPS=auto,{group}"
+            "{group} dropped: given to root by /etc/group or /etc/passwd; kept by CAPSHIM_GROUPS=auto,{group}"
         );
         assert!(words.contains(&cure), "{words}");
         start(&format!("auto,{group}")).shim(&["/state"]).is_exactly(1000, 1000, groups, "none");

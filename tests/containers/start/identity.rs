@@ -214,7 +214,7 @@ fn a_file_without_end_is_given_up_and_named() {
             output.holds(1000, 1000, "1000", "none");
             assert_eq!(
                 output.stderr,
-                format!("capshim: warning: {file} {why}; this start goes on without it\n")
+                format!("capshim: warning: {file} {why}; this start does not need it\n")
             );
         }
     }
@@ -238,7 +238,7 @@ fn a_file_that_cannot_be_read_is_a_warning_where_nothing_of_it_is_needed() {
     let loops = ("ln -s passwd", "open(/etc/passwd): ELOOP: Too many symbolic links encountered");
     let folder = ("mkdir", "read(/etc/passwd): EISDIR: Is a directory");
     for (by, cause) in [loops, folder] {
-        let warning = format!("capshim: warning: {cause}; this start goes on without it\n");
+        let warning = format!("capshim: warning: {cause}; this start does not need it\n");
         for user in ["1000:1000", "root", "0:1000"] {
             let output = replaced(as_user(user), "/etc/passwd", by);
             assert_eq!((output.code, output.stderr.as_str()), (0, warning.as_str()), "{user}");
@@ -254,10 +254,10 @@ fn a_file_that_cannot_be_read_is_a_warning_where_nothing_of_it_is_needed() {
         let output = start.owned(file, 0, 0, 0o600).shim(&["/state"]);
         output.holds(1000, 1000, "none", "none");
         let unread = format!(
-            "capshim: warning: open({file}): EACCES: Permission denied; this start goes on without it\n"
+            "capshim: warning: open({file}): EACCES: Permission denied; this start does not need it\n"
         );
         let stands = format!(
-            "capshim: warning: the runtime started this container as uid 1000 gid 1000, which stands; CAPSHIM_USER=app{group} is not used\n"
+            "capshim: warning: the runtime started this container as uid 1000 gid 1000; these stay, and CAPSHIM_USER=app{group} is not used\n"
         );
         assert_eq!(output.stderr, unread + &stands);
     }
@@ -271,7 +271,7 @@ fn a_user_that_this_image_does_not_have_is_a_warning_where_another_one_stands() 
         assert_eq!(
             output.stderr,
             format!(
-                "capshim: warning: the runtime started this container as uid 1000 gid 1000, which stands; CAPSHIM_USER={user} is not used\n"
+                "capshim: warning: the runtime started this container as uid 1000 gid 1000; these stay, and CAPSHIM_USER={user} is not used\n"
             )
         );
     }

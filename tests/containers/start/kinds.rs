@@ -1,4 +1,4 @@
-//! How a container may be started (every row of the README's table), and what the
+//! How a container may be started (every row of the table in docs/reference.md), and what the
 //! application then holds.
 
 use crate::harness::container::{Container, ROOTS_GROUPS};
@@ -121,7 +121,7 @@ fn the_runtimes_user_stands_in_a_non_root_start_and_a_baked_in_one_is_warned_abo
     output.holds(1_000_680_000, 0, "1000680000", "none");
     assert_eq!(
         output.stderr,
-        "capshim: warning: the runtime started this container as uid 1000680000 gid 0, which stands; CAPSHIM_USER=app is not used\n"
+        "capshim: warning: the runtime started this container as uid 1000680000 gid 0; these stay, and CAPSHIM_USER=app is not used\n"
     );
     assert!(output.stdout.ends_with("HOME=/\n"), "{}", output.stdout);
     for same in ["app", "1000", "1000:1000", "app:app"] {
@@ -226,7 +226,7 @@ fn no_new_privs_off_is_refused_where_the_shims_file_carries_more() {
 fn no_new_privs_off_is_refused_where_the_runtime_has_set_it() {
     lock().no_new_privs().env("CAPSHIM_NO_NEW_PRIVS", "0").shim(&["/state"]).refuses(
         77,
-        "capshim: CAPSHIM_NO_NEW_PRIVS='0' cannot be had: the runtime has set no_new_privs for this container\n\
+        "capshim: CAPSHIM_NO_NEW_PRIVS='0' is not possible: the runtime has set no_new_privs for this container\n\
          capshim: hint: Kubernetes: securityContext.allowPrivilegeEscalation: true; Docker/Podman: leave out --security-opt \
          no-new-privileges; or leave CAPSHIM_NO_NEW_PRIVS out\n",
     );
@@ -298,6 +298,6 @@ fn a_gid_alone_that_differs_from_the_baked_in_user_is_warned_about() {
     output.holds(1000, 0, "none", "none");
     assert_eq!(
         output.stderr,
-        "capshim: warning: the runtime started this container as uid 1000 gid 0, which stands; CAPSHIM_USER=app is not used\n"
+        "capshim: warning: the runtime started this container as uid 1000 gid 0; these stay, and CAPSHIM_USER=app is not used\n"
     );
 }

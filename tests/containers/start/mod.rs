@@ -11,6 +11,7 @@ mod kinds;
 mod messages;
 mod namespaces;
 mod nonroot;
+mod one_file;
 mod own_file;
 mod stdio;
 mod terminals;

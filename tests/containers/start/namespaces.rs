@@ -49,7 +49,7 @@ fn an_inherited_group_that_is_not_mapped_is_left_out_and_never_kept() {
     output.holds(1000, 1000, "1000, 2000", "NET_RAW");
     assert_eq!(
         output.stderr,
-        "capshim: warning: left out of the groups, as it may stand for a group that this user namespace does not map: 65534\n"
+        "capshim: warning: left out of the groups (it may stand for a group that this user namespace does not map): 65534\n"
     );
     start("keep").run(&shim).refuses(
         78,
@@ -142,6 +142,7 @@ fn a_check_says_why_a_group_that_is_not_mapped_is_left_out() {
     let maps = ["--user-namespace", "0 0 1,1000 1000 1", "--", "/capshim", "--check", "/state"];
     let launch = [&["/launch", "--groups", "4242"], &maps[..]].concat();
     let report = outside("1000:1000").run(&launch);
-    let row = "\n  65534                 dropped, as it may stand for a group that this user namespace does not\n                        map\n";
+    let row =
+        "\n  65534                 dropped: it may stand for a group that this user namespace does not map\n";
     assert!(report.code == 0 && report.stdout.contains(row), "{}", report.stdout);
 }

@@ -103,8 +103,8 @@ fn cannot_tell(output: &Output, path: &str, why: &str) {
         78,
         &format!(
             "capshim: CAPSHIM_NO_NEW_PRIVS='0' may let the application run this program again and take SETGID, SETUID, NET_RAW, \
-             SYS_ADMIN from the file capabilities of {path}, which cannot be told, {why}\n\
-             capshim: hint: leave CAPSHIM_NO_NEW_PRIVS out; or grant SETPCAP, by which capshim drops the rest: Kubernetes: \
+             SYS_ADMIN from the file capabilities of {path}, which are not known, {why}\n\
+             capshim: hint: leave CAPSHIM_NO_NEW_PRIVS out; or grant SETPCAP, so that capshim can drop the rest: Kubernetes: \
              securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \"SETPCAP\", \"IPC_LOCK\"] (without CAP_: containerd takes \
              CAP_SETGID for an unknown capability and does not say so); Docker/Podman: --cap-add SETGID --cap-add SETUID \
              --cap-add SETPCAP --cap-add IPC_LOCK\n"
@@ -121,11 +121,11 @@ fn a_file_that_nobody_can_look_at_may_carry_anything() {
         "getxattr: EPERM: Operation not permitted",
     );
     let report = filtered().run(&["/capshim", "--check"]);
-    let line = "/capshim: its file capabilities cannot be told, getxattr: EPERM: Operation not permitted";
+    let line = "/capshim: its file capabilities are not known, getxattr: EPERM: Operation not permitted";
     assert!(report.stdout.replace("\n                       ", "").contains(line), "{}", report.stdout);
     let user = user_lock().capabilities(&["IPC_LOCK"]).deny("getxattr", libc::EPERM);
     user.run(&["/capshim", "/state"])
-        .refuses_saying(77, "uid 1000 and the file capabilities of /capshim cannot be told, getxattr: EPERM");
+        .refuses_saying(77, "uid 1000 and the file capabilities of /capshim are not known, getxattr: EPERM");
     // Without /proc: an execute-only script, and a file that is gone.
     let closed = || start().owned("/script", 1000, 1000, 0o711);
     let command = [&WITHOUT_PROC[..], &["/script"]].concat();
@@ -133,7 +133,7 @@ fn a_file_that_nobody_can_look_at_may_carry_anything() {
     let deleted = ["/launch", "--deleted", "--unmount", "/proc", "--", "/capshim", "/state"];
     let gone =
         start().capabilities(&["DAC_OVERRIDE", "IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_ADMIN"]);
-    gone.run(&deleted).refuses_saying(78, ", which cannot be told, open: ENOENT");
+    gone.run(&deleted).refuses_saying(78, ", which are not known, open: ENOENT");
     // With /proc the script's mode is no matter.
     closed().run(&["/script"]).refuses_saying(78, "and take NET_RAW from its file capabilities");
     // Nothing can be gained that was not asked for: there is nothing to tell.

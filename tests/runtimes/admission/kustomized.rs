@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::policy::folder;
-use super::started::{started, workload};
+use super::started::workload;
 use super::{BY_IMAGE_VOLUME, WAYS};
 use crate::containerd::has;
 use crate::containerd::kustomize::made;
@@ -55,7 +55,7 @@ fn the_component_for_an_image_volume_gives_the_capability_without_root() {
     let template = &deployment["spec"]["template"];
     assert!(template["spec"]["initContainers"].is_null());
     let node = Node::start();
-    let (pod, app) = (started(&node, template), workload(template).app());
+    let (pod, app) = (node.pod(&workload(template)), workload(template).app());
     assert_eq!(app.command, ["/.capshim/capshim", "httpd"]);
     let server = pod.start(&app).expect("a start").held("httpd");
     server.is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");

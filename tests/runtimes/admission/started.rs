@@ -8,7 +8,6 @@ use super::{CONTAINERS, LABEL, WAYS};
 use crate::containerd::has;
 use crate::containerd::manifest::{Container, Workload};
 use crate::containerd::node::Node;
-use crate::containerd::pod::Pod;
 use crate::containerd::pod_security::{self, Level, broken};
 use crate::images::CAPS;
 use crate::needs_containerd;
@@ -25,16 +24,18 @@ const OF_THE_SERVER: [&str; 7] = [
 ];
 const OF_A_CONTAINER: [&str; 3] = ["imagePullPolicy", "resources", "terminationMessagePath"];
 
-/// A stored pod, as the manifests are read. An image volume, of which this containerd knows nothing,
-/// is a folder for [`mounted`]; a projected one is an empty folder.
+/// A stored pod, as the manifests are read. A projected volume is an empty folder.
 pub fn workload(pod: &Value) -> Workload {
     let mut spec = pod["spec"].clone();
     let without = |object: &mut Value, fields: &[&str]| {
         object.as_object_mut().expect("an object").retain(|name, _| !fields.contains(&name.as_str()));
     };
     let volumes = pod["spec"]["volumes"].as_array().expect("volumes").iter();
-    let volumes: Vec<Value> =
-        volumes.map(|volume| json!({ "name": volume["name"], "emptyDir": {} })).collect();
+    let volumes = volumes.map(|volume| match volume["image"]["reference"].as_str() {
+        Some(image) => json!({ "name": volume["name"], "image": { "reference": image } }),
+        None => json!({ "name": volume["name"], "emptyDir": {} }),
+    });
+    let volumes: Vec<Value> = volumes.collect();
     without(&mut spec, &OF_THE_SERVER);
     spec["volumes"] = json!(volumes);
     for kind in ["initContainers", "containers"] {
@@ -47,23 +48,6 @@ pub fn workload(pod: &Value) -> Workload {
     }
     Workload::deserialize(json!({ "spec": { "template": { "spec": spec } } }))
         .unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// Starts the pod, with the file system of its image volume mounted where the volume is: read-only,
-/// and from the runtime's own copy of the image.
-pub fn started<'a>(node: &'a Node, pod: &Value) -> Pod<'a> {
-    let started = node.sandbox(&workload(pod));
-    for volume in pod["spec"]["volumes"].as_array().expect("volumes") {
-        if let Some(image) = volume["image"]["reference"].as_str() {
-            let image = node.cri().image(image).expect(image).repo_tags.remove(0);
-            let at = started.volume(volume["name"].as_str().expect("a name"));
-            let (socket, at) = (node.path("socket").display().to_string(), at.display().to_string());
-            let mount = ["--address", &socket, "--namespace", "k8s.io", "image", "mount", &image, &at];
-            node.inside("ctr", &mount);
-        }
-    }
-    started.init();
-    started
 }
 
 /// The containers that the label is for.
@@ -81,7 +65,7 @@ fn a_labelled_pod_s_containers_hold_exactly_what_the_label_says_and_the_others_n
     for (way, case) in [0, 1].into_iter().flat_map(|way| CASES.map(|case| (way, case))) {
         let stored = stored(case, way);
         let label = stored["metadata"]["labels"][LABEL].as_str().expect("a label").to_uppercase();
-        let pod = started(&node, &stored);
+        let pod = node.pod(&workload(&stored));
         for container in &workload(&stored).spec.template.spec.containers {
             let output = pod.start(container).expect("a start").held("httpd");
             let is_chosen = chosen(&stored).contains(&container.name.as_str());
@@ -107,7 +91,7 @@ fn what_the_label_asks_for_is_not_there_without_the_shim() {
     needs_containerd!();
     let node = Node::start();
     let stored = stored("statefulset", 0);
-    let pod = started(&node, &stored);
+    let pod = node.pod(&workload(&stored));
     let app: Container = workload(&stored).app();
     assert_eq!(app.command[0], "/.capshim/capshim");
     let bare = Container { command: app.command[1..].to_vec(), ..app };
@@ -132,7 +116,7 @@ fn the_image_of_the_volume_has_all_that_the_policy_says() {
     let mut pod = super::pods::pod_of(&super::pods::created("deployment"));
     pod["metadata"]["labels"][LABEL] = json!(names.join("."));
     let stored = super::server::admit(&objects, &pod).expect("a pod");
-    let (pod, app) = (started(&node, &stored), workload(&stored).app());
+    let (pod, app) = (node.pod(&workload(&stored)), workload(&stored).app());
     let server = pod.start(&app).expect("a start");
     let refused = server.exec(&["touch", "/.capshim/file"]);
     assert_eq!(refused.stderr, "touch: /.capshim/file: Read-only file system\n");

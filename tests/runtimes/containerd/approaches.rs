@@ -13,7 +13,7 @@ fn running(manifest: &Workload, command: &[&str]) -> Container {
     let words = command.iter().map(|word| (*word).to_owned()).collect();
     match (app.image.as_str(), app.command.first().map(String::as_str)) {
         ("my-app-file-caps:1.0", _) => app.command = words,
-        (_, None | Some("/shim/capshim")) => app.args = words,
+        (_, None | Some("/shim/capshim" | "/.capshim/capshim")) => app.args = words,
         other => panic!("{other:?}"),
     }
     app
@@ -29,6 +29,7 @@ fn a_session_is_root_with_all_that_is_granted_or_the_user_with_nothing() {
         ("file-capabilities.yaml", "1000", "none"),
         ("non-root-image.yaml", "1000", "none"),
         ("non-root-init-container.yaml", "1000", "none"),
+        ("image-volume.yaml", "1000", "none"),
     ] {
         let manifest = load(file);
         let pod = node.pod(&manifest);
@@ -42,16 +43,17 @@ fn a_session_is_root_with_all_that_is_granted_or_the_user_with_nothing() {
 fn a_child_of_the_application_holds_what_it_holds() {
     needs_containerd!();
     let node = Node::start();
-    for (file, uid, gid, groups) in [
-        ("root-start.yaml", 1000, 1000, "29, 1000, 1001"),
-        ("stay-root.yaml", 0, 0, "0, 1, 2, 3, 4, 6, 10, 11, 20, 26, 27"),
-        ("non-root-image.yaml", 1000, 1000, "29, 1000, 1001"),
-        ("non-root-init-container.yaml", 1000, 1000, "29, 1000, 1001"),
+    for (file, uid, gid, groups, held) in [
+        ("root-start.yaml", 1000, 1000, "29, 1000, 1001", "IPC_LOCK"),
+        ("stay-root.yaml", 0, 0, "0, 1, 2, 3, 4, 6, 10, 11, 20, 26, 27", "IPC_LOCK"),
+        ("non-root-image.yaml", 1000, 1000, "29, 1000, 1001", "IPC_LOCK"),
+        ("non-root-init-container.yaml", 1000, 1000, "29, 1000, 1001", "IPC_LOCK"),
+        ("image-volume.yaml", 1000, 1000, "29, 1000, 1001", "NET_BIND_SERVICE"),
     ] {
         let manifest = load(file);
         let parent = running(&manifest, &["sh", "-c", "cat /proc/self/status; exit"]);
         let child = node.pod(&manifest).run(&parent).expect("a start");
-        described(child).is_exactly(uid, gid, groups, "IPC_LOCK");
+        described(child).is_exactly(uid, gid, groups, held);
     }
 }
 

@@ -9,7 +9,7 @@ use k8s_cri::v1::runtime_service_client::RuntimeServiceClient;
 use k8s_cri::v1::{
     ContainerConfig, ContainerState, ContainerStatusRequest, CreateContainerRequest, ExecSyncRequest,
     ExecSyncResponse, Image, ImageSpec, ImageStatusRequest, PodSandboxConfig, RunPodSandboxRequest,
-    StartContainerRequest, StopContainerRequest,
+    StartContainerRequest, StopContainerRequest, VersionRequest,
 };
 use tokio::runtime::{Builder, Runtime};
 use tonic::transport::Channel;
@@ -38,6 +38,12 @@ impl Cri {
         let timed = async { tokio::time::timeout(PATIENCE, call).await };
         let answer = self.runtime.block_on(timed).expect("an answer in time");
         answer.map(Response::into_inner).map_err(|status| status.message().to_owned())
+    }
+
+    /// The runtime's version, without a v before it.
+    pub fn version(&self) -> String {
+        let answer = self.call(self.pods.clone().version(VersionRequest::default())).expect("Version");
+        answer.runtime_version.trim_start_matches('v').to_owned()
     }
 
     pub fn image(&self, name: &str) -> Option<Image> {
@@ -87,6 +93,15 @@ impl Cri {
         let answer = self.call(self.pods.clone().container_status(request)).expect("ContainerStatus");
         let status = answer.status.expect("a status");
         (status.state() == ContainerState::ContainerExited).then_some(status.exit_code)
+    }
+
+    /// How long it lived, once it has ended. One that ends at once may do so before the runtime notes the
+    /// time of its start: that is no time at all.
+    pub fn life(&self, container: &str) -> Duration {
+        let request = ContainerStatusRequest { container_id: container.to_owned(), verbose: false };
+        let answer = self.call(self.pods.clone().container_status(request)).expect("ContainerStatus");
+        let status = answer.status.expect("a status");
+        Duration::from_nanos((status.finished_at - status.started_at).try_into().unwrap_or_default())
     }
 
     /// The exit code. There is no call that waits for it.

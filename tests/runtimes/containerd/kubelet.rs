@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 
 use k8s_cri::v1::security_profile::ProfileType;
 use k8s_cri::v1::{
-    Capability, ContainerConfig, ContainerMetadata, DnsConfig, Image, ImageSpec, Int64Value, KeyValue,
-    LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig, LinuxSandboxSecurityContext,
-    Mount, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata, SecurityProfile,
+    Capability, ContainerConfig, ContainerMetadata, DnsConfig, IdMapping, Image, ImageSpec, Int64Value,
+    KeyValue, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
+    LinuxSandboxSecurityContext, Mount, NamespaceMode, NamespaceOption, PodSandboxConfig, PodSandboxMetadata,
+    SecurityProfile, UserNamespace,
 };
 
 use super::manifest::{Container, PodSpec, SeccompProfile};
 
 pub fn sandbox(pod: &PodSpec, name: &str, logs: &Path, cgroup_parent: String) -> PodSandboxConfig {
     let security = LinuxSandboxSecurityContext {
-        namespace_options: Some(namespaces(pod.share_process_namespace)),
+        namespace_options: Some(namespaces(pod)),
         seccomp: Some(profile(Some("RuntimeDefault"))),
         ..LinuxSandboxSecurityContext::default()
     };
@@ -44,11 +45,19 @@ pub fn container(
     volume: impl Fn(&str) -> PathBuf,
 ) -> Result<ContainerConfig, String> {
     let mounts = container.volume_mounts.iter().map(|mount| {
-        assert!(pod.volumes.iter().any(|volume| volume.name == mount.name), "no volume {}", mount.name);
+        let of_pod = pod.volumes.iter().find(|volume| volume.name == mount.name);
+        let image = &of_pod.unwrap_or_else(|| panic!("no volume {}", mount.name)).image;
+        let image =
+            image.as_ref().map(|image| ImageSpec { image: image.reference.clone(), ..ImageSpec::default() });
         Mount {
             container_path: mount.mount_path.clone(),
-            host_path: volume(&mount.name).display().to_string(),
-            readonly: mount.read_only,
+            host_path: if image.is_some() {
+                String::new()
+            } else {
+                volume(&mount.name).display().to_string()
+            },
+            readonly: mount.read_only || image.is_some(),
+            image,
             ..Mount::default()
         }
     });
@@ -79,7 +88,7 @@ fn security(
     container: &Container,
     image: &Image,
 ) -> Result<LinuxContainerSecurityContext, String> {
-    let shared = pod.share_process_namespace;
+    let namespaces = namespaces(pod);
     let (own, pod) = (&container.security_context, &pod.security_context);
     let asked = own.run_as_user.or(pod.run_as_user);
     let of_image = match (&image.uid, image.username.as_str()) {
@@ -109,7 +118,7 @@ fn security(
             drop_capabilities: own.capabilities.drop.clone(),
             ..Capability::default()
         }),
-        namespace_options: Some(namespaces(shared)),
+        namespace_options: Some(namespaces),
         run_as_user: uid.map(|value| Int64Value { value }),
         run_as_group: own.run_as_group.or(pod.run_as_group).map(|value| Int64Value { value }),
         run_as_username: if uid.is_none() { image.username.clone() } else { String::new() },
@@ -123,13 +132,19 @@ fn security(
     })
 }
 
-/// There is no CNI here, so every pod has the node's network, which is the tests' own. Kubernetes
-/// gives every container its own PIDs, unless shareProcessNamespace is set.
-fn namespaces(shared: bool) -> NamespaceOption {
+/// Every pod has the node's network, which is the tests' own, but for one with a user namespace, for
+/// which Kubernetes does not allow that. Kubernetes gives every container its own PIDs, unless
+/// shareProcessNamespace is set.
+fn namespaces(pod: &PodSpec) -> NamespaceOption {
+    let remapped = pod.host_users == Some(false);
+    // The kubelet gives every pod 65536 ids of its own.
+    let ids = vec![IdMapping { host_id: 200_000, container_id: 0, length: 65_536 }];
+    let users = UserNamespace { mode: NamespaceMode::Pod.into(), uids: ids.clone(), gids: ids };
     NamespaceOption {
-        network: NamespaceMode::Node.into(),
-        pid: if shared { NamespaceMode::Pod } else { NamespaceMode::Container }.into(),
+        network: if remapped { NamespaceMode::Pod } else { NamespaceMode::Node }.into(),
+        pid: if pod.share_process_namespace { NamespaceMode::Pod } else { NamespaceMode::Container }.into(),
         ipc: NamespaceMode::Pod.into(),
+        userns_options: remapped.then_some(users),
         ..NamespaceOption::default()
     }
 }

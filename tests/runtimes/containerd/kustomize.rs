@@ -54,6 +54,7 @@ fn the_component_puts_the_shim_before_the_command_and_changes_nothing_else_of_it
     assert_eq!(names, ["CAPSHIM_CAPS", "LANG"]);
     let mounts: Vec<&str> = app.volume_mounts.iter().map(|mount| mount.mount_path.as_str()).collect();
     assert_eq!(mounts, ["/shim", "/data"]);
+    assert_eq!(component().spec.min_ready_seconds, Some(5));
 }
 
 #[test]

@@ -79,8 +79,12 @@ fn a_root_start_is_at_best_baseline_and_a_start_as_another_user_can_be_restricte
         ("non-root-image.yaml", "NET_BIND_SERVICE", "restricted"),
         ("non-root-image.yaml", "CHOWN", "baseline"),
         ("non-root-init-container.yaml", "NET_BIND_SERVICE", "baseline"),
+        ("image-volume.yaml", "NET_BIND_SERVICE", "restricted"),
+        ("image-volume.yaml", "KILL", "baseline"),
+        ("image-volume.yaml", "IPC_LOCK", "privileged"),
     ] {
-        let text = read(file).replace("\"IPC_LOCK\"", &format!("\"{capability}\""));
+        let added = format!("\"{capability}\"");
+        let text = read(file).replace("\"IPC_LOCK\"", &added).replace("\"NET_BIND_SERVICE\"", &added);
         assert_eq!(level(&spec(&text)), expected, "{file} with {capability}");
     }
 }

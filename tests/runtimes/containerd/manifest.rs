@@ -20,11 +20,11 @@ pub fn load(file: &str) -> Workload {
     parse(&text).remove(0)
 }
 
-/// README's fields of a pod, in an object as a user would paste them into.
-pub fn of_readme() -> String {
-    let readme = include_str!("../../../README.md");
+/// The fields of a pod in docs/non-root.md, in an object as a user would paste them into.
+pub fn of_document() -> String {
+    let document = include_str!("../../../docs/non-root.md");
     let block =
-        readme.split("```yaml\n").find(|block| block.starts_with("initContainers:\n")).expect("a block");
+        document.split("```yaml\n").find(|block| block.starts_with("initContainers:\n")).expect("a block");
     let fields = block.split("```").next().unwrap_or_default().replace('\n', "\n      ");
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{ name: app }}\nspec:\n  template:\n    spec:\n      {fields}\n"
@@ -88,9 +88,22 @@ strict! {
     WorkloadSpec {
         replicas: Option<u32>,
         backoff_limit: Option<u32>,
+        min_ready_seconds: Option<u32>,
+        pod_failure_policy: Option<PodFailurePolicy>,
         ttl_seconds_after_finished: Option<u32>,
         selector: Option<Selector>,
         template: Template,
+    }
+    PodFailurePolicy {
+        rules: Vec<FailureRule>,
+    }
+    FailureRule {
+        action: String,
+        on_exit_codes: Option<ExitCodes>,
+    }
+    ExitCodes {
+        operator: String,
+        values: Vec<i32>,
     }
     Selector {
         match_labels: Map,
@@ -103,6 +116,7 @@ strict! {
         automount_service_account_token: Option<bool>,
         dns_policy: Option<String>,
         host_network: bool,
+        host_users: Option<bool>,
         restart_policy: Option<String>,
         share_process_namespace: bool,
         termination_grace_period_seconds: Option<u32>,
@@ -174,6 +188,10 @@ strict! {
     Volume {
         name: String,
         empty_dir: Option<EmptyDir>,
+        image: Option<ImageSource>,
+    }
+    ImageSource {
+        reference: String,
     }
     EmptyDir {
         medium: String,

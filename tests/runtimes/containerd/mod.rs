@@ -4,14 +4,16 @@ mod approaches;
 mod column;
 pub mod cri;
 mod hooks;
+mod image_volume;
 mod kubelet;
 pub mod kustomize;
 mod levels;
 pub mod manifest;
 pub mod node;
-pub mod pod;
+mod pod;
 pub mod pod_security;
 mod refusals;
+mod rollout;
 pub mod schema;
 mod servers;
 mod starts;
@@ -30,7 +32,7 @@ pub fn has(output: &Output, lines: &[(&str, &str)]) {
 
 /// What `kubectl describe` shows of a container that failed (terminationMessagePolicy:
 /// FallbackToLogsOnError): the last 80 lines of its log, and of these the last 2048 bytes.
-fn termination_message(output: &Output) -> String {
+pub fn termination_message(output: &Output) -> String {
     let log = [output.stdout.as_str(), &output.stderr].concat();
     let lines: Vec<&str> = log.split_inclusive('\n').collect();
     let last = lines[lines.len().saturating_sub(80)..].concat();

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::cri::Cri;
 use super::manifest::load;
+use crate::engines::from::script;
 use crate::images::{self, PAUSE, output};
 use crate::machine::told;
 
@@ -33,6 +34,8 @@ read -r pid _ </proc/self/stat
 echo "$pid"
 mount -t proc proc /proc
 mount -t tmpfs run /run
+# A cache of the network plugins.
+mount -t tmpfs lib /var/lib
 busybox ip link set lo up
 containerd --config "$1" >"$2" 2>&1 &
 cat >/dev/null
@@ -43,6 +46,11 @@ impl Node {
         let folder = TempDir::with_prefix("capshim-node-").expect("a temporary folder");
         let path = |name: &str| folder.path().join(name);
         fs::write(path("config.toml"), configuration(&path("socket"))).expect("a file");
+        for plugin in ["loopback", "nothing"] {
+            script(&path(plugin), PLUGIN);
+        }
+        let network = r#"{ "cniVersion": "0.4.0", "name": "nothing", "type": "nothing" }"#;
+        fs::write(path("nothing.conf"), network).expect("a file");
         let ready = UnixDatagram::bind(path("ready")).expect("a socket");
         ready.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
 
@@ -123,6 +131,7 @@ impl Drop for Node {
 
 /// containerd's settings. /run is the namespace's own.
 fn configuration(socket: &Path) -> String {
+    let folder = socket.parent().expect("a folder").display();
     let socket = socket.display();
     format!(
         r#"version = 2
@@ -135,11 +144,17 @@ sandbox_image = "{PAUSE}"
 # A sandbox's oom_score_adj is lowered only where this machine's root may (SYS_RESOURCE).
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/run/none"
-conf_dir = "/run/none"
+bin_dir = "{folder}"
+conf_dir = "{folder}"
 "#
     )
 }
+
+/// A CNI plugin that gives a pod's network namespace nothing, and says that all is well.
+const PLUGIN: &str = r#"#!/bin/sh
+cat >/dev/null
+echo '{"cniVersion": "0.4.0", "interfaces": [{"name": "eth0"}], "ips": [{"version": "4", "address": "192.0.2.2/24"}]}'
+"#;
 
 /// The hierarchies of control groups: one, or one for each controller and one for all.
 fn cgroup_roots() -> impl Iterator<Item = PathBuf> {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use k8s_cri::v1::PodSandboxConfig;
 
@@ -13,6 +14,7 @@ use super::manifest::{Container, PodSpec, Volume, Workload};
 use super::node::Node;
 use super::status::in_words;
 use crate::container::Output;
+use crate::engines::versions::numbers;
 
 /// A pod. It ends with its node.
 pub struct Pod<'a> {
@@ -42,15 +44,33 @@ impl Node {
 
     /// The same before any container of it.
     pub fn sandbox(&self, manifest: &Workload) -> Pod<'_> {
-        let spec = manifest.spec.template.spec.clone();
+        let mut spec = manifest.spec.template.spec.clone();
         let (name, folder) = self.next_pod();
         fs::create_dir_all(folder.join("logs")).expect("a folder");
-        for volume in &spec.volumes {
-            self.volume(&folder, volume, spec.security_context.fs_group);
+        for volume in &mut spec.volumes {
+            match volume.image.take_if(|_| !self.mounts_images()) {
+                Some(image) => self.mount_image(&folder_of(&folder, &volume.name), &image.reference),
+                None if volume.image.is_some() => {}
+                None => self.volume(&folder, volume, spec.security_context.fs_group),
+            }
         }
         let config = kubelet::sandbox(&spec, &name, &folder.join("logs"), self.cgroup());
         let sandbox = self.cri().run_sandbox(&config).unwrap_or_else(|error| panic!("{error}"));
         Pod { node: self, spec, folder, config, sandbox, started: Cell::new(0) }
+    }
+
+    /// Whether an image may be mounted by name, as a volume. Older versions of containerd have no such mount.
+    pub fn mounts_images(&self) -> bool {
+        numbers(&self.cri().version()) >= [2, 1, 0]
+    }
+
+    /// What newer versions of containerd do for an image volume: the image's layers, read-only.
+    fn mount_image(&self, folder: &Path, image: &str) {
+        fs::create_dir_all(folder).expect("a folder");
+        let known = self.cri().image(image).unwrap_or_else(|| panic!("{image}: ErrImagePull"));
+        let (socket, folder) = (self.path("socket").display().to_string(), folder.display().to_string());
+        let mount = ["--namespace", "k8s.io", "image", "mount", &known.repo_tags[0], &folder];
+        self.inside("ctr", &[&["--address", &socket], &mount[..]].concat());
     }
 
     /// An emptyDir: a folder of everyone's, or a tmpfs; of fsGroup, where there is one.
@@ -73,6 +93,14 @@ impl Node {
 /// Where a pod's volume is on the node.
 fn folder_of(pod: &Path, volume: &str) -> PathBuf {
     pod.join("volumes").join(volume)
+}
+
+impl<'a> Pod<'a> {
+    /// The same with the volumes as this manifest has them: a runtime that has no image volumes is asked for
+    /// one all the same.
+    pub fn with_volumes_of(self, manifest: &Workload) -> Pod<'a> {
+        Pod { spec: manifest.spec.template.spec.clone(), ..self }
+    }
 }
 
 impl Pod<'_> {
@@ -98,7 +126,12 @@ impl Pod<'_> {
         let image = cri.image(&container.image).ok_or(format!("{}: ErrImagePull", container.image))?;
         // No two containers may have the same name, and a test starts one several times.
         let log = format!("{}-{}.log", container.name, self.started.replace(self.started.get() + 1));
-        let config = kubelet::container(&self.spec, container, &image, &log, |volume| self.volume(volume))?;
+        // A kubelet passes on by what name the runtime knows an image once it is pulled.
+        let mut spec = self.spec.clone();
+        for volume in spec.volumes.iter_mut().filter_map(|volume| volume.image.as_mut()) {
+            volume.reference = cri.image(&volume.reference).ok_or("ErrImagePull")?.id;
+        }
+        let config = kubelet::container(&spec, container, &image, &log, |volume| self.volume(volume))?;
         let id = cri.start(&self.sandbox, config, &self.config)?;
         Ok(Started { node: self.node, id, log: PathBuf::from(&self.config.log_directory).join(log) })
     }
@@ -135,6 +168,11 @@ impl Started<'_> {
             assert!(written || exited.is_none(), "{exited:?}: {}", self.log("stderr"));
             written.then_some(())
         });
+    }
+
+    /// How long it lived, once it has ended.
+    pub fn life(&self) -> Duration {
+        self.node.cri().life(&self.id)
     }
 
     /// What the first process holds, once it is this program, in the words of /state.

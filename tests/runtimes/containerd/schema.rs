@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::kustomize::example;
-use super::manifest::{folder, load, of_readme, parse};
+use super::manifest::{folder, load, of_document, parse};
 use crate::{images, needs};
 
 /// The files with one object each.
@@ -30,13 +30,16 @@ pub fn read(file: &str) -> String {
 fn every_manifest_names_known_images_and_shows_a_refusal_in_the_pod_s_status() {
     assert!(files().len() > 10);
     let pods = files().into_iter().map(|file| (load(&file), file));
-    for (manifest, file) in pods.chain([(parse(&of_readme()).remove(0), "README.md".to_owned())]) {
+    for (manifest, file) in pods.chain([(parse(&of_document()).remove(0), "docs/non-root.md".to_owned())]) {
         let pod = manifest.spec.template.spec;
         for container in pod.init_containers.iter().chain(&pod.containers) {
             let known = images::names().any(|name| name == container.image) || container.image == "theirs";
             assert!(known, "{file}: {}", container.image);
             let policy = container.termination_message_policy.as_deref();
             assert_eq!(policy, Some("FallbackToLogsOnError"), "{file}: {}", container.name);
+        }
+        for image in pod.volumes.iter().filter_map(|volume| volume.image.as_ref()) {
+            assert!(images::names().any(|name| name == image.reference), "{file}: {}", image.reference);
         }
     }
 }
@@ -82,7 +85,7 @@ pub fn lost_in_kubectl(manifest: &str) -> Vec<String> {
 #[test]
 fn kubectl_knows_every_field_of_every_manifest() {
     needs!("kubectl");
-    let whole = [("kustomize".to_owned(), example()), ("README.md".to_owned(), of_readme())];
+    let whole = [("kustomize".to_owned(), example()), ("docs/non-root.md".to_owned(), of_document())];
     for (file, text) in files().into_iter().map(|file| (file.clone(), read(&file))).chain(whole) {
         assert_eq!(lost_in_kubectl(&text), Vec::<String>::new(), "{file}");
     }

@@ -2,7 +2,7 @@
 //! the container's /proc/1/status says.
 
 use super::has;
-use super::manifest::{Variable, Workload, load, of_readme, parse};
+use super::manifest::{Variable, Workload, load, of_document, parse};
 use super::node::Node;
 use super::starts::with_and_without_groups;
 use crate::needs_containerd;
@@ -39,11 +39,11 @@ fn in_memory(mut manifest: Workload) -> Workload {
 }
 
 #[test]
-fn the_pod_of_readme_is_the_manifest_in_short() {
+fn the_pod_in_the_document_is_the_manifest_in_short() {
     needs_containerd!();
     let node = Node::start();
-    let mut readme = parse(&of_readme()).remove(0);
-    let spec = &mut readme.spec.template.spec;
+    let mut short = parse(&of_document()).remove(0);
+    let spec = &mut short.spec.template.spec;
     let written = load("non-root-init-container.yaml").spec.template.spec;
 
     // What installs the shim is the same; its command is written in one field there, in two here.
@@ -63,7 +63,7 @@ fn the_pod_of_readme_is_the_manifest_in_short() {
     app.command.truncate(1);
     app.args.clone_from(&written.containers[0].args);
 
-    let (pod, app) = (node.pod(&readme), readme.app());
+    let (pod, app) = (node.pod(&short), short.app());
     pod.start(&app).expect("a start").held("httpd").is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
     has(&pod.start(&app.without_shim()).expect("a start").held("httpd"), &[("permitted", "none")]);
 }
@@ -85,7 +85,7 @@ fn port_80_is_bound_within_the_level_restricted() {
     }
 }
 
-fn binds_port_80(manifest: &Workload, groups: &str) {
+pub fn binds_port_80(manifest: &Workload, groups: &str) {
     let node = Node::start();
     let (pod, app) = (node.pod(manifest), manifest.app());
     let alone = pod.run(&app.without_shim()).expect("a start");

@@ -80,11 +80,12 @@ fn example(builder: Builder) {
     let lines = documented(include_str!("../../../examples/Dockerfile"));
     let [build, run] = lines.as_slice() else { panic!("{lines:?}") };
     assert_eq!((&build[..2], &run[..2]), (&["docker", "build"][..], &["docker", "run"][..]));
+    assert!(include_str!("../../../README.md").contains(&format!("`{}`", build.join(" "))));
     let name = format!("lock-memory-{}", format!("{builder:?}").to_lowercase());
     let named = |words: &[&'static str]| -> Vec<String> {
         words
             .iter()
-            .map(|word| if *word == "lock-memory" { name.clone() } else { word.to_string() })
+            .map(|word| if *word == "lock-memory:1.0" { name.clone() } else { word.to_string() })
             .collect()
     };
     let words = named(&build[2..]);
@@ -177,7 +178,7 @@ fn row(row: &str, name: &str, dockerfile: &str) {
             LOST => "lost",
             other => panic!("{other}"),
         };
-        assert_eq!(documented_cell("| file capabilities |", row, column), seen, "{row}, {builder:?}");
+        assert_eq!(documented_cell("file capabilities", row, column), seen, "{row}, {builder:?}");
     }
 }
 
@@ -196,6 +197,15 @@ fn dockers_classic_builder_loses_them_between_stages_and_others_keep_them() {
         "FROM alpine:3 AS shim\nCOPY capshim /capshim\n{INSTALL}\nFROM alpine:3\nCOPY --from=shim /capshim /capshim\n"
     );
     row("`COPY --from` another stage or image", "stages", &stages);
+}
+
+#[test]
+fn buildkit_and_podman_keep_them_where_a_copy_between_stages_changes_the_owner() {
+    needs_engines!();
+    let stages = format!(
+        "FROM alpine:3 AS shim\nCOPY capshim /capshim\n{INSTALL}\nFROM alpine:3\nCOPY --chown=1000:1000 --from=shim /capshim /capshim\n"
+    );
+    row("`COPY --chown --from` another stage or image", "owner", &stages);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Docker and Podman, which share a command line: what a user types is what is run, plus what
 //! this machine needs.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::chown;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +17,10 @@ use crate::machine::{Machine, ROOTS, USER, USERS};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     Docker,
+    /// A daemon with `--userns-remap`: its containers have a user namespace.
+    DockerRemapped,
+    /// A daemon of an ordinary user's, in a user namespace.
+    DockerRootless,
     PodmanRunc,
     PodmanCrun,
     /// Started by an ordinary user, in a user namespace.
@@ -25,6 +31,59 @@ pub enum Kind {
 /// is in docs/runtimes.md.
 pub const ENGINES: [Kind; 3] = [Kind::Docker, Kind::PodmanCrun, Kind::PodmanRootless];
 
+impl Kind {
+    /// How the names of a Docker daemon's files in /run begin.
+    fn daemon(self) -> Option<&'static str> {
+        match self {
+            Kind::Docker => Some("/run/docker"),
+            Kind::DockerRemapped => Some("/run/remapped"),
+            Kind::DockerRootless => Some("/run/user/docker"),
+            Kind::PodmanRunc | Kind::PodmanCrun | Kind::PodmanRootless => None,
+        }
+    }
+}
+
+/// Starts a Docker daemon, without a network for its containers.
+fn daemon(kind: Kind, place: &str, machine: &Machine) {
+    let data = machine.path(place.trim_start_matches('/').replace('/', "-").as_str());
+    let mut arguments = vec![
+        format!("--host=unix://{place}.sock"),
+        format!("--exec-root={place}"),
+        format!("--pidfile={place}.pid"),
+        format!("--data-root={}", data.display()),
+    ];
+    arguments.extend(["--iptables=false", "--bridge=none", "--ip-forward=false"].map(String::from));
+    let program = match kind {
+        Kind::DockerRootless => {
+            fs::create_dir(&data).expect("a folder");
+            chown(&data, Some(USER), Some(USER)).expect("chown");
+            let user = [format!("--reuid={USER}"), format!("--regid={USER}"), "--clear-groups".into()];
+            // As Docker's dockerd-rootless.sh does. /run has links to what is root's.
+            let kit = [
+                "rootlesskit",
+                "--net=slirp4netns",
+                "--mtu=65520",
+                "--copy-up=/etc",
+                "--copy-up=/run",
+                "--propagation=rslave",
+            ];
+            let own = "rm -f /run/docker /run/containerd /run/xtables.lock; exec dockerd --rootless \"$@\"";
+            let begin = user.into_iter().chain(kit.map(String::from));
+            let begin = begin.chain(["sh", "-c", own, "dockerd"].map(String::from));
+            arguments = begin.chain(arguments).collect();
+            "setpriv"
+        }
+        _ => {
+            arguments.push(format!("--cgroup-parent={}", machine.cgroup()));
+            "dockerd"
+        }
+    };
+    if kind == Kind::DockerRemapped {
+        arguments.push("--userns-remap=rootless".into());
+    }
+    machine.daemon(program, &arguments.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
 pub struct Engine {
     pub kind: Kind,
     machine: &'static Machine,
@@ -34,17 +93,9 @@ impl Engine {
     /// The engine, started where it is a daemon.
     pub fn get(kind: Kind) -> Engine {
         let machine = Machine::get();
-        if kind == Kind::Docker {
-            static DAEMON: OnceLock<()> = OnceLock::new();
-            DAEMON.get_or_init(|| {
-                let data = machine.path("docker").display().to_string();
-                let mut arguments = vec!["--host=unix:///run/docker.sock", "--exec-root=/run/docker"];
-                arguments.extend(["--pidfile=/run/docker.pid", "--iptables=false", "--bridge=none"]);
-                let (cgroup, data) =
-                    (format!("--cgroup-parent={}", machine.cgroup()), format!("--data-root={data}"));
-                arguments.extend(["--ip-forward=false", &cgroup, &data]);
-                machine.daemon("dockerd", &arguments);
-            });
+        if let Some(place) = kind.daemon() {
+            static DAEMONS: [OnceLock<()>; 3] = [const { OnceLock::new() }; 3];
+            DAEMONS[kind as usize].get_or_init(|| daemon(kind, place, machine));
         }
         Engine { kind, machine }
     }
@@ -68,13 +119,17 @@ impl Engine {
         }
         let runtime = if self.kind == Kind::PodmanRunc { "runc" } else { "crun" };
         match program {
-            "docker" => command.env("DOCKER_HOST", "unix:///run/docker.sock"),
+            "docker" => {
+                command.env("DOCKER_HOST", format!("unix://{}.sock", self.kind.daemon().expect("a daemon")))
+            }
             "podman" => command.args(["--runtime", runtime]),
             _ => command.env("BUILDAH_RUNTIME", runtime),
         };
         command.env("CONTAINERS_CONF", self.machine.path("containers.conf"));
         command.env("CONTAINERS_STORAGE_CONF", format!("{home}/storage.conf"));
         command.env("HOME", home).env("XDG_RUNTIME_DIR", home);
+        // Podman 5 warns of the first version of control groups at every start.
+        command.env("PODMAN_IGNORE_CGROUPSV1_WARNING", "1");
         command.arg(words[0]).args(self.needed(words[0])).args(&words[1..]);
         command
     }
@@ -82,8 +137,8 @@ impl Engine {
     /// What this machine needs: there is no network, and no SYS_RESOURCE.
     fn needed(&self, verb: &str) -> Vec<String> {
         match (self.kind, verb) {
-            (Kind::Docker, "build") => vec!["--network=none".into()],
-            (Kind::Docker, _) => vec![],
+            (kind, "build") if kind.daemon().is_some() => vec!["--network=none".into()],
+            (kind, _) if kind.daemon().is_some() => vec![],
             (_, "run" | "build" | "bud") => {
                 let mut needed = vec!["--ulimit=nofile=1024:1024".into(), "--ulimit=nproc=4096:4096".into()];
                 // A container of a build takes it for its own.
@@ -99,7 +154,7 @@ impl Engine {
     }
 
     pub fn program(&self) -> &'static str {
-        if self.kind == Kind::Docker { "docker" } else { "podman" }
+        if self.kind.daemon().is_some() { "docker" } else { "podman" }
     }
 
     /// Runs `docker` or `podman` with these words, to its end.
@@ -134,7 +189,7 @@ impl Engine {
     }
 
     pub fn version(&self) -> String {
-        let format = if self.kind == Kind::Docker { "{{.Server.Version}}" } else { "{{.Client.Version}}" };
+        let format = if self.kind.daemon().is_some() { "{{.Server.Version}}" } else { "{{.Client.Version}}" };
         self.succeed(&["version", "--format", format])
     }
 

@@ -77,7 +77,7 @@ fn tar(root: &Path) -> Vec<u8> {
     output(tar.output().expect("tar"))
 }
 
-/// The application's image, made as README's first lines say.
+/// The application's image, made as README's root start says.
 pub const APP: &str = "my-app:1.0";
 /// The same for a start as another user than root, made by examples/Dockerfile.non-root.
 pub const NON_ROOT: &str = "my-app-non-root:1.0";
@@ -100,7 +100,7 @@ pub fn context(name: &str, dockerfile: &str) -> PathBuf {
     folder
 }
 
-/// README's first lines, after what they are meant to follow.
+/// README's lines for a root start, after what they are meant to follow.
 fn app() -> String {
     let readme = include_str!("../../../README.md");
     let block = readme.split("```dockerfile\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -138,11 +138,13 @@ impl Engine {
 
     /// Does something once for each store of images.
     fn once(&self, what: &'static str, work: impl FnOnce(&Engine)) {
-        static DONE: [Mutex<Vec<&str>>; 3] = [const { Mutex::new(Vec::new()) }; 3];
+        static DONE: [Mutex<Vec<&str>>; 5] = [const { Mutex::new(Vec::new()) }; 5];
         let store = match self.kind {
             Kind::Docker => 0,
             Kind::PodmanRunc | Kind::PodmanCrun => 1,
             Kind::PodmanRootless => 2,
+            Kind::DockerRemapped => 3,
+            Kind::DockerRootless => 4,
         };
         let mut done = DONE[store].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if !done.contains(&what) {

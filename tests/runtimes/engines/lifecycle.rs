@@ -69,8 +69,15 @@ fn a_stop_is_the_signal_that_the_image_or_the_user_chose() {
 #[test]
 fn behind_an_init_of_roots_a_stop_reaches_the_application_only_with_kill() {
     needs_engines!();
-    let engine = Engine::with_apps(Kind::Docker);
     let with = |more: &[&'static str]| [&GRANT[..], &["--init"], more].concat();
+    // catatonit stays, and the stop's time runs out: the application is not told either.
+    for kind in [Kind::PodmanCrun, Kind::PodmanRootless] {
+        let engine = Engine::with_apps(kind);
+        assert_eq!(stopped(&engine, &with(&[]), APP), ("137".into(), "ready".into()), "{kind:?}");
+        let told = ("3".into(), "ready\ntold to stop".into());
+        assert_eq!(stopped(&engine, &with(&["--cap-add=KILL"]), APP), told, "{kind:?}");
+    }
+    let engine = Engine::with_apps(Kind::Docker);
     // tini gives up, and with it the container ends: the application is not told.
     assert_eq!(stopped(&engine, &with(&[]), APP), ("1".into(), "ready".into()));
     assert_eq!(stopped(&engine, &with(&["--cap-add=KILL"]), APP), ("3".into(), "ready\ntold to stop".into()));

@@ -4,15 +4,16 @@ mod activation;
 mod builds;
 mod compose;
 mod engine;
-mod from;
+pub mod from;
 mod health;
 mod hints;
 mod lifecycle;
 pub mod modes;
 mod options;
 mod quadlet;
+mod quick_start;
 mod snippets;
-mod versions;
+pub mod versions;
 mod words;
 
 /// Ends a test here, loudly, where Docker and Podman cannot be started.

@@ -7,14 +7,28 @@ use std::sync::Mutex;
 use super::engine::{Engine, Kind};
 use super::from::{APP, NON_ROOT};
 use super::needs_engines;
-use super::versions::docker_permits_users;
+use super::versions::{docker_permits_users, numbers};
 use crate::container::{Container, Output};
 use crate::machine::{Machine, repository};
 use crate::needs;
 
-/// How the table's first line begins.
-const TABLE: &str = "| start | runc |";
 const DOCUMENT: &str = include_str!("../../../docs/runtimes.md");
+
+/// The releases of Debian that a table has a column for, in this order, by their names in os-release(5).
+const RELEASES: [&str; 3] = ["bookworm", "trixie", "forky"];
+
+/// The engines that have a table. Its first line is the engine's name and each column's version.
+const TABLES: [&str; 9] = [
+    "Docker",
+    "Docker with userns-remap",
+    "Docker without root",
+    "Podman with crun",
+    "Podman with runc",
+    "Podman without root",
+    "containerd",
+    "runc",
+    "crun",
+];
 
 /// Which image, by what starts its application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +41,8 @@ pub enum By {
     StayingRoot,
     /// The shim as uid 1000, with file capabilities.
     File,
+    /// The same, out of a volume that is an image.
+    ImageVolume,
     /// The shim as uid 1000, without.
     NoFile,
 }
@@ -41,13 +57,23 @@ pub struct Mode {
     /// Behind an init, `docker run --init`, which needs KILL to signal what root has started.
     pub init: bool,
     pub terminal: bool,
+    /// A user namespace of the container's own.
+    pub user_namespace: bool,
 }
 
 const fn mode(name: &'static str, by: By) -> Mode {
-    Mode { name, by, no_new_privs: false, read_only: false, init: false, terminal: false }
+    Mode {
+        name,
+        by,
+        no_new_privs: false,
+        read_only: false,
+        init: false,
+        terminal: false,
+        user_namespace: false,
+    }
 }
 
-pub const MODES: [Mode; 12] = [
+pub const MODES: [Mode; 15] = [
     mode("uid 1000 without the shim", By::Itself),
     mode("root start", By::Root),
     Mode { no_new_privs: true, ..mode("root start, no_new_privs", By::Root) },
@@ -58,8 +84,11 @@ pub const MODES: [Mode; 12] = [
         no_new_privs: true,
         ..mode("root start, behind an init with KILL, no_new_privs", By::Root)
     },
+    Mode { user_namespace: true, ..mode("root start, in a user namespace", By::Root) },
     mode("non-root start", By::File),
     Mode { no_new_privs: true, read_only: true, ..mode("non-root start, no_new_privs, read-only", By::File) },
+    Mode { user_namespace: true, ..mode("non-root start, in a user namespace", By::File) },
+    Mode { no_new_privs: true, ..mode("non-root start from an image volume, no_new_privs", By::ImageVolume) },
     Mode { init: true, ..mode("non-root start, behind an init", By::File) },
     Mode { init: true, no_new_privs: true, ..mode("non-root start, behind an init, no_new_privs", By::File) },
     mode("uid 1000, the shim's file without capabilities", By::NoFile),
@@ -67,87 +96,134 @@ pub const MODES: [Mode; 12] = [
 ];
 
 /// What a runtime was seen to do, in a cell's words.
-fn words(output: &Output) -> String {
+fn words(mode: &str, output: &Output) -> String {
     let state = output.state();
     if !state.contains_key("uid") {
         let Output { code, stdout, stderr } = output;
-        assert!(stdout.is_empty() && stderr.contains("capshim: "), "exit {code}, {stdout:?}, {stderr:?}");
+        assert!(
+            stdout.is_empty() && stderr.contains("capshim: "),
+            "{mode}: exit {code}, {stdout:?}, {stderr:?}"
+        );
         return format!("refused, exit {}", output.code);
     }
-    assert_eq!(output.code, 0, "{}", output.stderr);
+    assert_eq!(output.code, 0, "{mode}: {}", output.stderr);
     let sets = ["inheritable", "permitted", "effective", "ambient"].map(|set| state[set]);
     assert!(sets.iter().all(|set| *set == sets[0]), "{}", output.stdout);
     format!("uid {}: {}", state["uid"], sets[0])
 }
 
-/// Compares what a runtime does in every mode with its column. With UPDATE_DOCS (`make docs`) it
-/// writes the column instead.
+/// Compares what a version of an engine does in every mode with its column of the engine's table, which is
+/// that of the newest version that is not newer. With UPDATE_DOCS (`make docs`) it writes the column
+/// instead.
 #[track_caller]
-pub fn column(name: &str, version: &str, run: impl Fn(&Mode) -> Option<Output>) {
-    let mut seen: Vec<(&str, String)> =
-        MODES.iter().map(|mode| (mode.name, run(mode).map_or("–".into(), |output| words(&output)))).collect();
+pub fn column(engine: &str, version: &str, run: impl Fn(&Mode) -> Option<Output>) {
+    let seen = MODES.map(|mode| run(&mode).map_or(NONE.into(), |output| words(mode.name, &output)));
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        seen.push(("version", version.to_owned()));
-        return update(name, &seen);
+        return update(engine, version, &seen);
     }
-    for (row, cell) in seen {
-        assert_eq!(expected(row, name, version), cell, "docs/runtimes.md, and observed: {row}, {name}");
+    let mut versions = rows(engine)[0][1..].to_vec();
+    let later = versions.iter().position(|other| numbers(other) > numbers(version)).unwrap_or(versions.len());
+    let column = later.max(1);
+    versions.truncate(column);
+    for (mode, seen) in MODES.iter().zip(&seen) {
+        let row = rows(engine).into_iter().find(|row| row[0] == mode.name);
+        let documented = row.map_or(NONE, |row| row[column]);
+        let expected = if engine == "Docker" && mode.by == By::File && mode.no_new_privs && !mode.init {
+            of_docker(documented, versions[column - 1], version)
+        } else {
+            documented
+        };
+        assert_eq!(expected, seen, "docs/runtimes.md, and observed: {}, {engine} {version}", mode.name);
     }
 }
 
-/// Writes a column's cells into the document; its rows must be there.
-fn update(column: &str, seen: &[(&str, String)]) {
-    // The columns' tests run at the same time.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().expect("the lock");
-    let file = repository().join("docs/runtimes.md");
-    let text = fs::read_to_string(&file).expect("the document");
-    let (before, table) = text.split_at(text.find(TABLE).expect("the table"));
-    let (table, after) = table.split_at(table.find("\n\n").expect("the table's end"));
-    let at = rows(TABLE).next().and_then(|names| names.iter().position(|name| *name == column));
-    let mut lines: Vec<String> = table.lines().map(str::to_owned).collect();
-    for (row, cell) in seen {
-        let line = lines.iter_mut().find(|line| line.starts_with(&format!("| {row} | ")));
-        let line = line.unwrap_or_else(|| panic!("docs/runtimes.md has no row {row}"));
-        let mut cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        cells[at.expect("a column of the table")] = cell;
-        *line = format!("| {} |", cells.join(" | "));
-    }
-    fs::write(file, [before, &lines.join("\n"), after].concat()).expect("the document");
-}
+/// There is no such option, or no test of it.
+const NONE: &str = "–";
 
-/// The cell of Docker's that depends on its version, as the document says below the table.
-const DEPENDS: &str = "non-root start, no_new_privs, read-only";
-
-/// What a version of a runtime is to do: what the table says of the version that it names.
-fn expected(row: &str, column: &str, version: &str) -> &'static str {
-    if (row, column) != (DEPENDS, "Docker") {
-        return documented(TABLE, row, column);
-    }
+/// The cell that changed between two versions of Docker's in the table, as the document says below.
+fn of_docker(documented: &'static str, column: &str, version: &str) -> &'static str {
     let cell =
         |version| if docker_permits_users(version) { "uid 1000: IPC_LOCK" } else { "refused, exit 77" };
-    assert_eq!(documented(TABLE, row, column), cell(documented(TABLE, "version", column)));
+    assert_eq!(documented, cell(column));
     cell(version)
 }
 
-/// A cell of the document's table that begins with this line.
+/// The name of this machine's release of Debian, or of what it is (os-release(5)).
+pub fn release() -> String {
+    let system = fs::read_to_string("/etc/os-release").expect("os-release");
+    let name = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.unwrap_or_default().to_owned()
+}
+
+/// Writes a column into the document's table of an engine. Rows without a cell are left out.
+fn update(engine: &str, version: &str, seen: &[String; MODES.len()]) {
+    // The columns' tests run at the same time.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().expect("the lock");
+    let column = 1 + RELEASES.iter().position(|name| *name == release()).expect("a release of the table");
+
+    let file = repository().join("docs/runtimes.md");
+    let text = fs::read_to_string(&file).expect("the document");
+    let start = text.find(&format!("| {engine} | ")).expect("the table");
+    let (table, after) = text[start..].split_at(text[start..].find("\n\n").expect("the table's end"));
+    let before: Vec<Vec<&str>> = table.lines().map(cells).collect();
+    let line = |name: &str, cell: &str| {
+        let row = before.iter().find(|row| row[0] == name).cloned();
+        let mut row = row.unwrap_or_else(|| [&[name], &[NONE; RELEASES.len()][..]].concat());
+        row[column] = cell;
+        row.join(" | ")
+    };
+    let mut lines = vec![line(engine, version), "---|---|---|---".into()];
+    lines.extend(MODES.iter().zip(seen).map(|(mode, cell)| line(mode.name, cell)));
+    lines.retain(|line| !line.ends_with(&format!(" | {}", [NONE; RELEASES.len()].join(" | "))));
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| match line.starts_with('-') {
+            true => format!("|{line}|"),
+            false => format!("| {line} |"),
+        })
+        .collect();
+    fs::write(&file, [&text[..start], &lines.join("\n"), after].concat()).expect("the document");
+}
+
+/// A cell of the document's table whose first line begins with this.
 pub fn documented(table: &str, row: &str, column: &str) -> &'static str {
-    let rows: Vec<Vec<&str>> = rows(table).collect();
+    let rows = rows(table);
     let at = rows[0].iter().position(|name| *name == column);
     let line = rows.iter().find(|cells| cells[0] == row);
     at.zip(line).and_then(|(at, cells)| cells.get(at).copied()).unwrap_or("no such cell")
 }
 
-fn rows(table: &str) -> impl Iterator<Item = Vec<&'static str>> {
-    let at = DOCUMENT.find(table).unwrap_or_else(|| panic!("no {table}"));
-    let lines = DOCUMENT[at..].lines().take_while(|line| line.starts_with('|'));
-    lines.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+/// The lines of the document's table whose first cell this is.
+fn rows(table: &str) -> Vec<Vec<&'static str>> {
+    let at = DOCUMENT.find(&format!("| {table} | ")).unwrap_or_else(|| panic!("no {table}"));
+    DOCUMENT[at..].lines().take_while(|line| line.starts_with('|')).map(cells).collect()
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    line.trim_matches('|').split(" | ").map(str::trim).collect()
 }
 
 #[test]
-fn the_table_has_no_other_modes() {
-    let names: Vec<&str> = rows(TABLE).skip(3).map(|cells| cells[0]).collect();
-    assert_eq!(names, MODES.map(|mode| mode.name));
+fn the_tables_have_no_other_modes_and_no_cell_that_was_not_observed() {
+    for engine in TABLES {
+        let rows = rows(engine);
+        assert!(
+            rows.iter().all(|row| row[0].starts_with("---") || row.len() == 1 + RELEASES.len()),
+            "{engine}"
+        );
+        let names: Vec<&str> = rows[2..].iter().map(|row| row[0]).collect();
+        let known = MODES.map(|mode| mode.name);
+        assert_eq!(
+            names,
+            known.into_iter().filter(|name| names.contains(name)).collect::<Vec<_>>(),
+            "{engine}"
+        );
+    }
+    let headings = DOCUMENT.lines().zip(DOCUMENT.lines().skip(1));
+    let tables = headings.filter(|(_, rule)| rule.starts_with("|---")).map(|(line, _)| cells(line)[0]);
+    let others = ["file capabilities"];
+    assert_eq!(tables.filter(|name| !others.contains(name)).collect::<Vec<_>>(), TABLES);
 }
 
 /// What a user types for it.
@@ -158,6 +234,9 @@ fn typed(mode: &Mode) -> Vec<&'static str> {
         By::Root => (&["--cap-add", "SETUID", "--cap-add", "SETGID"], &[APP]),
         By::StayingRoot => (&["--env", "CAPSHIM_USER=root"], &[APP]),
         By::File => (&[], &[NON_ROOT]),
+        By::ImageVolume => {
+            (&["--user=1000:1000", "--entrypoint=/shim/capshim", IMAGE_VOLUME], &[APP, "my-server"])
+        }
         By::NoFile => (&["--user", "1000:1000"], &[APP]),
     };
     words.extend(more);
@@ -167,15 +246,30 @@ fn typed(mode: &Mode) -> Vec<&'static str> {
         (mode.init, "--init"),
         (mode.init && mode.by == By::Root, "--cap-add=KILL"),
         (mode.terminal, "-t"),
+        (mode.user_namespace, "--uidmap=0:200000:65536"),
+        (mode.user_namespace, "--gidmap=0:200000:65536"),
     ];
     words.extend(options.iter().filter(|(on, _)| *on).map(|(_, option)| option));
     words.extend(image);
     words
 }
 
+/// The image with the shim, as a folder of the container's.
+const IMAGE_VOLUME: &str = "--mount=type=image,source=my-app-non-root:1.0,destination=/shim";
+
 fn engine_column(kind: Kind, name: &str) {
     let engine = Engine::with_apps(kind);
+    if kind == Kind::DockerRemapped || kind == Kind::DockerRootless {
+        let map = engine.succeed(&["run", "--rm", "--entrypoint=cat", APP, "/proc/self/uid_map"]);
+        let first = if kind == Kind::DockerRemapped { "200000" } else { "2000" };
+        assert_eq!(map.split_whitespace().take(2).collect::<Vec<_>>(), ["0", first]);
+    }
     column(name, &engine.version(), |mode| {
+        // Docker's are the daemon's, and an ordinary user's are all in one.
+        let podman = matches!(kind, Kind::PodmanRunc | Kind::PodmanCrun);
+        if mode.user_namespace && !podman || mode.by == By::ImageVolume && !engine.mounts_images() {
+            return None;
+        }
         Some(match mode.terminal {
             false => engine.run(&typed(mode)),
             true => {
@@ -190,6 +284,19 @@ fn engine_column(kind: Kind, name: &str) {
 fn docker_does_what_the_table_says() {
     needs_engines!();
     engine_column(Kind::Docker, "Docker");
+}
+
+#[test]
+fn docker_with_userns_remap_does_what_the_table_says() {
+    needs_engines!();
+    engine_column(Kind::DockerRemapped, "Docker with userns-remap");
+}
+
+#[test]
+fn docker_without_root_does_what_the_table_says() {
+    needs_engines!();
+    needs!("rootlesskit");
+    engine_column(Kind::DockerRootless, "Docker without root");
 }
 
 #[test]
@@ -222,6 +329,7 @@ fn bundle(mode: &Mode, runtime: &str) -> Option<Output> {
             (Container::root().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]), &["/capshim", "/state"])
         }
         By::StayingRoot => (Container::user(0, 0).capabilities(&["IPC_LOCK"]), &["/capshim", "/state"]),
+        By::ImageVolume => return None,
         By::File | By::NoFile => {
             (Container::user(1000, 1000).capabilities(&["IPC_LOCK"]), &["/capshim", "/state"])
         }
@@ -238,6 +346,13 @@ fn bundle(mode: &Mode, runtime: &str) -> Option<Output> {
     }
     if mode.read_only {
         container = container.read_only();
+    }
+    if mode.user_namespace {
+        container = container.user_namespace(200_000, 65_536);
+        if mode.by == By::File {
+            // The change of owner took them.
+            container = container.file_caps("/capshim", "cap_ipc_lock=p");
+        }
     }
     let folder = container.path("..");
     container.runtime = [Machine::get().words(&folder), vec![runtime.into()]].concat();

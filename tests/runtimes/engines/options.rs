@@ -6,7 +6,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use super::engine::{ENGINES, Engine, Kind};
 use super::from::APP;
 use super::needs_engines;
-use crate::container::Output;
+use crate::container::{Output, built};
+use crate::images::output;
 use crate::machine::Machine;
 
 const GRANT: [&str; 6] =
@@ -16,12 +17,23 @@ fn run(engine: &Engine, options: &[&str], command: &[&str]) -> Output {
     engine.run(&[&GRANT[..], options, &[APP], command].concat())
 }
 
+/// What the shim warns of where the engine has a user namespace.
+const WITHOUT_ROOT: &str = "where the kernel does not honour IPC_LOCK";
+
+/// The application is uid 1000, has these groups and exactly IPC_LOCK.
+#[track_caller]
+fn holds_lock(kind: Kind, output: &Output, groups: &str) {
+    output.holds(1000, 1000, groups, "IPC_LOCK");
+    let warned = output.stderr.contains(WITHOUT_ROOT);
+    assert_eq!((warned, output.stderr.lines().count()), (kind == Kind::PodmanRootless, usize::from(warned)));
+}
+
 #[test]
 fn groups_that_are_added_stay_and_roots_go() {
     needs_engines!();
     for kind in ENGINES {
         let output = run(&Engine::with_apps(kind), &["--group-add", "2000"], &[]);
-        output.is_exactly(1000, 1000, "1000, 2000", "IPC_LOCK");
+        holds_lock(kind, &output, "1000, 2000");
     }
 }
 
@@ -41,7 +53,7 @@ fn roots_groups_of_an_image_stay_out_where_the_nodes_etc_group_is_mounted_over_t
         let output = run(&engine, &mounts, &[]);
         if kind != Kind::Docker {
             // Podman looks root's groups up in what is mounted.
-            output.is_exactly(1000, 1000, "1000", "IPC_LOCK");
+            holds_lock(kind, &output, "1000");
             continue;
         }
         output.refuses_saying(78, "CAPSHIM_GROUPS='auto' cannot tell which inherited groups are root's");
@@ -60,8 +72,10 @@ fn a_user_that_the_runtime_starts_needs_the_shims_file_to_have_the_capability_bu
     for kind in ENGINES {
         let output = run(&Engine::with_apps(kind), &["--user", "1000:1000"], &[]);
         match kind {
-            Kind::Docker => output.refuses_saying(77, "in the bounding set but not permitted: IPC_LOCK"),
-            _ => _ = output.is_exactly(1000, 1000, "1000", "IPC_LOCK"),
+            Kind::Docker => {
+                output.refuses_saying(77, "in the bounding set but not in the permitted set: IPC_LOCK")
+            }
+            _ => holds_lock(kind, &output, "1000"),
         }
     }
 }
@@ -74,7 +88,7 @@ fn what_podman_makes_ambient_beyond_the_request_is_dropped() {
         let more = ["--user", "1000:1000", "--cap-add", "NET_RAW"];
         let without = run(&engine, &[&more[..], &["--entrypoint", "my-server"]].concat(), &[]);
         assert_eq!(without.state()["ambient"], "SETGID, SETUID, NET_RAW, IPC_LOCK", "{kind:?}");
-        run(&engine, &more, &[]).is_exactly(1000, 1000, "1000", "IPC_LOCK");
+        holds_lock(kind, &run(&engine, &more, &[]), "1000");
     }
 }
 
@@ -91,7 +105,7 @@ fn a_session_of_exec_is_roots_unless_it_passes_through_the_shim() {
         assert_eq!((state["uid"], state["permitted"]), ("0", "SETGID, SETUID, IPC_LOCK"), "{kind:?}");
         // Root without KILL cannot end what another user runs.
         assert_eq!(engine.run(&["exec", &name, "kill", "-TERM", "1"]).code, 1, "{kind:?}");
-        engine.run(&["exec", &name, "/capshim", "my-server"]).is_exactly(1000, 1000, "1000", "IPC_LOCK");
+        holds_lock(kind, &engine.run(&["exec", &name, "/capshim", "my-server"]), "1000");
         assert_eq!(engine.run(&["exec", &name, "/capshim", "kill", "-KILL", "1"]).code, 0, "{kind:?}");
         engine.succeed(&["rm", "--force", &name]);
     }
@@ -105,7 +119,15 @@ fn a_terminal_that_the_engine_made_for_the_command_can_be_opened_again() {
         let engine = Engine::with_apps(kind);
         let on_terminal =
             |options: &[&str]| engine.on_terminal(&[&GRANT[..], &["-t"], options, &[APP], &REOPEN].concat());
-        assert_eq!(on_terminal(&[]), (0, "out\n".to_owned()), "{kind:?}");
+        let out = |(code, written): (i32, String)| {
+            assert_eq!((code, written.lines().last()), (0, Some("out")), "{kind:?}: {written}");
+            let warned = written.contains(WITHOUT_ROOT);
+            assert_eq!(
+                (warned, written.lines().count()),
+                (kind == Kind::PodmanRootless, 1 + usize::from(warned))
+            );
+        };
+        out(on_terminal(&[]));
         // Behind the engine's init the terminal's session is that one's.
         let (_, denied) = on_terminal(&["--init", "--cap-add=KILL"]);
         assert!(denied.contains("/dev/stdout: Permission denied"), "{kind:?}: {denied}");
@@ -113,7 +135,7 @@ fn a_terminal_that_the_engine_made_for_the_command_can_be_opened_again() {
         engine
             .succeed(&[&["run", "--detach", "--name", &name], &GRANT[2..], &[APP, "sleep", "3600"]].concat());
         let session = [&["exec", "-t", &name, "/capshim"], &REOPEN[..]].concat();
-        assert_eq!(engine.on_terminal(&session), (0, "out\n".to_owned()), "{kind:?}");
+        out(engine.on_terminal(&session));
         engine.succeed(&["rm", "--force", &name]);
     }
 }
@@ -149,6 +171,31 @@ fn quotes_from_an_env_file_are_refused_and_named() {
         let output = run(&Engine::with_apps(kind), &["--env-file", file.to_str().expect("a path")], &[]);
         output.refuses_saying(78, r#"CAPSHIM_CAPS='"ipc_lock"'"#);
     }
+}
+
+#[test]
+fn a_volume_that_is_mounted_nosuid_is_so_in_dockers_containers_and_hides_file_capabilities() {
+    needs_engines!();
+    let machine = Machine::get();
+    let engine = Engine::with_apps(Kind::Docker);
+    let folder = machine.path("nosuid");
+    fs::create_dir_all(&folder).expect("a folder");
+    let folder = folder.to_str().expect("a path");
+    let shim = format!("{folder}/capshim");
+    let inside =
+        |words: &[&str]| _ = output(machine.command(words[0]).args(&words[1..]).output().expect("a program"));
+    inside(&["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", folder]);
+    inside(&["cp", built("capshim").to_str().expect("a path"), &shim]);
+    inside(&["setcap", "cap_ipc_lock=p", &shim]);
+    let volume = format!("--volume={folder}:/shim");
+    let run = || {
+        let words =
+            ["--user=1000:1000", "--cap-drop=ALL", "--cap-add=IPC_LOCK", "--entrypoint=/shim/capshim"];
+        engine.run(&[&["run", "--rm"], &words[..], &[&volume, APP, "my-server"]].concat())
+    };
+    run().is_exactly(1000, 1000, "1000", "IPC_LOCK");
+    inside(&["mount", "-o", "remount,nosuid", folder]);
+    run().refuses_saying(77, "/shim/capshim is on a nosuid mount, where they do not count");
 }
 
 #[test]
@@ -205,7 +252,12 @@ fn podmans_ambient_is_its_childrens_and_sessions_too_and_what_is_missing_is_not_
         let name = format!("ambient-{kind:?}");
         let waits = ["--entrypoint=sleep", APP, "3600"];
         engine.succeed(&[&["run", "--detach", "--name", &name], &granted[..], &waits].concat());
-        engine.run(&["exec", &name, "my-server"]).is_exactly(1000, 1000, "none", "IPC_LOCK");
+        engine.run(&["exec", &name, "my-server"]).is_exactly(
+            1000,
+            1000,
+            engine.groups_of_a_session(),
+            "IPC_LOCK",
+        );
         engine.succeed(&["rm", "--force", &name]);
     }
 }

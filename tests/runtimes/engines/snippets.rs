@@ -56,11 +56,16 @@ fn run(kind: Kind) {
                 assert!(output.stderr.contains("unknown capability: \"CAP_PERFMON\""), "{}", output.stderr);
                 continue;
             }
-            if engine.filters_perfmon() {
-                let at = words.iter().position(|word| *word == UNCONFINED[1]).expect("the option");
-                assert_eq!(words[at - 1..=at], UNCONFINED);
-                let output = engine.run(&[&words[..at - 1], &words[at + 1..]].concat());
-                assert!(output.stdout.ends_with(": EPERM: Operation not permitted\n"), "{}", output.stdout);
+            let at = words.iter().position(|word| *word == UNCONFINED[1]).expect("the option");
+            assert_eq!(words[at - 1..=at], UNCONFINED);
+            let output = engine.run(&[&words[..at - 1], &words[at + 1..]].concat());
+            match kind {
+                Kind::Docker => assert_eq!(output.stdout.trim_end(), printed, "{}", output.stderr),
+                _ => assert!(
+                    output.stdout.ends_with(": EPERM: Operation not permitted\n"),
+                    "{}",
+                    output.stdout
+                ),
             }
         }
         let output = engine.run(&words);

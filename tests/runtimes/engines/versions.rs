@@ -1,9 +1,11 @@
 //! What depends on an engine's version, as the documents say it.
 
-use super::engine::{Engine, Kind};
+use std::process::Command;
+
+use super::engine::Engine;
 
 /// The numbers that a version begins with, as in `20.10.24+dfsg1`.
-fn numbers(version: &str) -> [u32; 3] {
+pub fn numbers(version: &str) -> [u32; 3] {
     let mut parts =
         version.split(|letter: char| !letter.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
     [(); 3].map(|()| parts.next().unwrap_or(0))
@@ -16,15 +18,40 @@ pub fn docker_permits_users(version: &str) -> bool {
     version >= [24, 0, 6] || version[0] == 23 && version >= [23, 0, 7]
 }
 
+/// What runc says that it is, where the tests' machine has it.
+pub fn runc_version() -> [u32; 3] {
+    let said = Command::new("runc").arg("--version").output().expect("runc").stdout;
+    let text = String::from_utf8(said).expect("text");
+    numbers(text.lines().next().and_then(|line| line.rsplit(' ').next()).expect("a version"))
+}
+
+/// The exit code of runc, and so of what runs it, where it cannot execute the program: seen of 1.1.5 and
+/// 1.1.15, and of 1.3.6.
+pub fn runc_cannot_execute() -> i32 {
+    if runc_version() >= [1, 3, 0] { 255 } else { 1 }
+}
+
+/// Whether a volume that is mounted nosuid is so in a container of containerd's, too: runc 1.2 and newer
+/// make a bind mount's flags anew. Seen of 1.1.5 and 1.1.15, and of 1.3.6.
+pub fn runc_keeps_nosuid() -> bool {
+    runc_version() < [1, 2, 0]
+}
+
 impl Engine {
-    /// Docker 20.10 does not know PERFMON and BPF (docs/snippets.md).
-    pub fn knows_perfmon(&self) -> bool {
-        self.kind != Kind::Docker || numbers(&self.version())[0] >= 23
+    /// The groups of a session of `podman exec` as uid 1000: the gid is among them with 5.8.6, and not with
+    /// 4.3.1 and 5.4.2.
+    pub fn groups_of_a_session(&self) -> &'static str {
+        if numbers(&self.version()) >= [5, 8, 0] { "1000" } else { "none" }
     }
 
-    /// Podman 4.3's seccomp profile has them for SYS_ADMIN alone (docs/snippets.md).
-    pub fn filters_perfmon(&self) -> bool {
-        self.kind != Kind::Docker && numbers(&self.version())[..2] == [4, 3]
+    /// Whether an image can be mounted into a container: by Podman, and by Docker from 28 on.
+    pub fn mounts_images(&self) -> bool {
+        self.program() != "docker" || numbers(&self.version())[0] >= 28
+    }
+
+    /// Docker 20.10 does not know PERFMON and BPF (docs/snippets.md).
+    pub fn knows_perfmon(&self) -> bool {
+        self.program() != "docker" || numbers(&self.version())[0] >= 23
     }
 }
 

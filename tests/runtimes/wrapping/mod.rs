@@ -13,6 +13,7 @@ mod supervised;
 use std::fs;
 
 use crate::container::{Container, Output, built};
+use crate::engines::versions::runc_cannot_execute;
 
 const DOCUMENT: &str = include_str!("../../../docs/wrapping.md");
 
@@ -63,6 +64,11 @@ fn words(output: &Output) -> String {
         let said = output.stderr.lines().last().unwrap_or_default();
         return match said.strip_prefix("capshim: ") {
             Some(_) => format!("refused, exit {}", output.code),
+            // runc's own words and exit code.
+            None if said.starts_with("exec ") => {
+                assert_eq!(output.code, runc_cannot_execute(), "{said}");
+                format!("exit 1, with runc 1.3 exit 255: `{said}`")
+            }
             None => {
                 format!("exit {}: `{}`", output.code, said.rsplit(": caused: ").next().unwrap_or_default())
             }

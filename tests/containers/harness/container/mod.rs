@@ -11,7 +11,6 @@ use std::fs::{self, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -56,9 +55,9 @@ impl Container {
     #[track_caller]
     pub fn user(uid: u32, gid: u32) -> Container {
         guard();
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let id = format!("capshim-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = TempDir::with_prefix("capshim-").expect("a temporary folder");
+        // Not a process's number: tests may run in several process namespaces, over the same control groups.
+        let id = folder.path().file_name().expect("a name").to_string_lossy().into_owned();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("chmod");
         let namespaces = ["pid", "network", "ipc", "uts", "mount"].map(|kind| json!({ "type": kind }));
         let memlock = json!({ "type": "RLIMIT_MEMLOCK", "hard": 8 << 20, "soft": 8 << 20 });

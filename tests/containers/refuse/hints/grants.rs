@@ -54,7 +54,7 @@ fn a_root_start_is_granted_what_it_lacks() {
         "plan/refusals::NotGranted",
         || app(&["NET_RAW", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock,net_raw?,kill?"),
         &[Typed(&|output| {
-            let warning = "left out as optional, not to be had in this container: KILL\n";
+            let warning = "left out as optional, because this container lacks them: KILL\n";
             assert!(output.stderr.ends_with(warning), "{}", output.stderr);
             output.holds(1000, 1000, GROUPS, "NET_RAW, IPC_LOCK");
         })],
@@ -270,7 +270,7 @@ fn a_file_that_cannot_be_told_gives_nothing_with_no_new_privs_or_without_a_bound
         &[
             Typed(&with_lock),
             ByHand(
-                "grant SETPCAP, by which capshim drops the rest: Kubernetes: securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \"SETPCAP\", \"IPC_LOCK\"]",
+                "grant SETPCAP, so that capshim can drop the rest: Kubernetes: securityContext.capabilities.add: [\"SETGID\", \"SETUID\", \"SETPCAP\", \"IPC_LOCK\"]",
                 &drop,
                 &without_no_new_privs(1000, GROUPS, "IPC_LOCK"),
             ),

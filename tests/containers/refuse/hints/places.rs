@@ -94,7 +94,7 @@ fn podman(container: Container, granted: &[&str]) -> Container {
 #[test]
 fn what_podman_grants_to_a_user_is_added_to() {
     let start = || Start::new(podman(user_lock(), &["NET_RAW"]), &["/capshim", "/state"]);
-    let cause = "whatever started this program passed on no more than NET_RAW, and not IPC_LOCK";
+    let cause = "the program or runtime that started capshim passed on only NET_RAW, and not IPC_LOCK";
     start().run().refuses_saying(77, cause);
     let added: [fn(Start) -> Start; 1] =
         [|start| start.with(|container| podman(container, &["NET_RAW", "IPC_LOCK"]))];
