@@ -259,6 +259,32 @@ fn every_image_of_capshim_is_named_with_this_version() {
 }
 
 #[test]
+fn every_image_in_a_policy_and_of_a_volume_is_named_with_this_version() {
+    let folders = ["docs", "examples/kubernetes/admission", "examples/kubernetes/kustomize/image-volume"];
+    let (mut seen, tag) = (0, env!("CARGO_PKG_VERSION"));
+    for path in folders.iter().flat_map(|folder| files(folder, "")) {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        for before in ["capshim-caps:", "\"capshim:"] {
+            for rest in text.split(before).skip(1) {
+                assert!(rest.starts_with(tag), "{}: {before}{rest:.10}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 4, "{seen}");
+}
+
+#[test]
+fn the_page_on_the_label_lists_what_the_image_carries() {
+    let page = read("docs/admission.md");
+    let list = page.split("\nThe image carries ").nth(1).and_then(|rest| rest.split('.').next());
+    let ends = |letter: char| !(letter.is_ascii_uppercase() || letter == '_');
+    let listed: Vec<&str> = list.expect("a list").split(ends).filter(|word| !word.is_empty()).collect();
+    let carried = read("scripts/caps.txt").to_uppercase();
+    assert_eq!(listed, carried.lines().collect::<Vec<_>>());
+}
+
+#[test]
 fn the_second_image_carries_what_its_page_lists_and_nothing_that_can_be_turned_into_root() {
     let carried: Vec<String> =
         include_str!("../scripts/caps.txt").lines().map(|name| name.to_uppercase()).collect();

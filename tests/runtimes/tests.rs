@@ -3,6 +3,7 @@
 //!
 //! scripts/runtimes installs and builds what these tests need and runs them.
 
+mod admission;
 mod containerd;
 mod engines;
 mod gvisor;

@@ -30,7 +30,7 @@ fn kustomize(changes: &[Change]) -> Output {
 }
 
 #[track_caller]
-fn made(changes: &[Change]) -> String {
+pub fn made(changes: &[Change]) -> String {
     let output = kustomize(changes);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")

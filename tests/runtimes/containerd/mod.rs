@@ -6,15 +6,15 @@ pub mod cri;
 mod hooks;
 mod image_volume;
 mod kubelet;
-mod kustomize;
+pub mod kustomize;
 mod levels;
 pub mod manifest;
 pub mod node;
 mod pod;
-mod pod_security;
+pub mod pod_security;
 mod refusals;
 mod rollout;
-mod schema;
+pub mod schema;
 mod servers;
 mod starts;
 mod status;
@@ -23,7 +23,7 @@ use crate::container::Output;
 
 /// These lines of /state, word for word.
 #[track_caller]
-fn has(output: &Output, lines: &[(&str, &str)]) {
+pub fn has(output: &Output, lines: &[(&str, &str)]) {
     assert_eq!(output.code, 0, "{}", output.stderr);
     for (name, value) in lines {
         assert_eq!(output.state().get(name), Some(value), "{name}, in:\n{}", output.stdout);

@@ -77,7 +77,7 @@ fn lost(written: &Value, kept: &Value, at: &str) -> Vec<String> {
     }
 }
 
-fn lost_in_kubectl(manifest: &str) -> Vec<String> {
+pub fn lost_in_kubectl(manifest: &str) -> Vec<String> {
     let written: Value = serde_norway::from_str(manifest).expect("YAML");
     lost(&written, &known_to_kubectl(manifest), "")
 }
