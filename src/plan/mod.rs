@@ -128,8 +128,8 @@ fn request(
     if !lacking.is_empty() {
         return Err(reasons::lacking(lacking, change, config, start));
     }
-    // What ambient holds already survives, unless the uid changes.
-    let ambient = if change.switches { CapSet::EMPTY } else { start.ambient };
+    // What ambient holds already survives, unless the uid changes and the sets follow it.
+    let ambient = if change.switches && fixes_up(start) { CapSet::EMPTY } else { start.ambient };
     let available = match (can_raise(start), loses_permitted(start, change)) {
         (_, true) => CapSet::EMPTY,
         (true, false) => start.permitted,
@@ -251,6 +251,8 @@ fn tell(expected: &Expected, dropped: &[Dropped], config: &Config, notes: &mut V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CStr;
+
     use crate::model::credentials::Ids;
 
     #[test]
@@ -271,5 +273,29 @@ mod tests {
         let warning = notes[0].to_string();
         assert!(warning.is_ascii() && warning.len() < 1000, "{warning}");
         assert!(warning.contains("CAPSHIM_USER=1001:\\xc2\\x9b"), "{warning}");
+    }
+
+    const LOCK: CapSet = CapSet::of(&[Cap::CAP_IPC_LOCK]);
+    const RAW: CapSet = CapSet::of(&[Cap::CAP_NET_RAW]);
+
+    fn planned(settings: &[&CStr], start: &Credentials) -> Result<Plan, Reason> {
+        plan(&Config::parse(settings).unwrap(), start, &Accounts::default())
+    }
+
+    /// SECBIT_NO_CAP_AMBIENT_RAISE, and ambient has what is asked for.
+    #[test]
+    fn what_is_ambient_already_survives_a_change_of_user_that_changes_no_sets() {
+        let settings = [c"CAPSHIM_USER=1000:1000", c"CAPSHIM_CAPS=ipc_lock"];
+        let start = |securebits| Credentials {
+            inheritable: LOCK,
+            ambient: LOCK,
+            securebits: Securebits(securebits),
+            ..Credentials::started(0, SWITCH | LOCK)
+        };
+        let locked = Securebits::NO_CAP_AMBIENT_RAISE;
+        assert_eq!(planned(&settings, &start(locked)), Err(Reason::AmbientLocked(LOCK)));
+        let kept = planned(&settings, &start(locked | Securebits::NO_SETUID_FIXUP)).unwrap();
+        assert_eq!(kept.expected.caps, LOCK);
+        assert!(!kept.steps.contains(&Step::ClearAmbient));
     }
 }
