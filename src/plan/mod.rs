@@ -218,9 +218,13 @@ fn refuse_regain(
             Err(Reason::RootWouldRegain { more, request, needed })
         };
     }
-    // Only its file can have given a non-root process what is permitted and not ambient.
-    let given =
-        if start.uid.effective == Uid::ROOT { CapSet::EMPTY } else { start.permitted - start.ambient };
+    // Only its file can have given a non-root process what is permitted and not ambient. What is
+    // inheritable may be there by the file's inheritable set, which gives the application nothing.
+    let given = if start.uid.effective == Uid::ROOT {
+        CapSet::EMPTY
+    } else {
+        start.permitted - start.ambient - start.inheritable
+    };
     let more = ((given | start.may_carry()) & bounding) - request;
     if more.is_empty() { Ok(()) } else { Err(Reason::FileWouldRegain { more, request, needed }) }
 }
@@ -297,5 +301,13 @@ mod tests {
         let kept = planned(&settings, &start(locked | Securebits::NO_SETUID_FIXUP)).unwrap();
         assert_eq!(kept.expected.caps, LOCK);
         assert!(!kept.steps.contains(&Step::ClearAmbient));
+    }
+
+    #[test]
+    fn what_the_files_inheritable_set_gave_is_not_regained_from_it() {
+        let settings = [c"CAPSHIM_CAPS=ipc_lock", c"CAPSHIM_NO_NEW_PRIVS=0"];
+        let start = |inheritable| Credentials { inheritable, ..Credentials::started(1000, LOCK | RAW) };
+        assert!(planned(&settings, &start(LOCK | RAW)).is_ok());
+        assert!(matches!(planned(&settings, &start(LOCK)), Err(Reason::FileWouldRegain { more: RAW, .. })));
     }
 }
