@@ -310,4 +310,13 @@ mod tests {
         assert!(planned(&settings, &start(LOCK | RAW)).is_ok());
         assert!(matches!(planned(&settings, &start(LOCK)), Err(Reason::FileWouldRegain { more: RAW, .. })));
     }
+
+    #[test]
+    fn the_list_that_another_user_is_to_be_granted_has_what_the_change_of_groups_needs() {
+        let settings = [c"CAPSHIM_CAPS=ipc_lock", c"CAPSHIM_GROUPS=2000"];
+        let setgid = CapSet::of(&[Cap::CAP_SETGID]);
+        let reason = planned(&settings, &Credentials::started(1000, setgid)).unwrap_err();
+        let grants = LOCK | setgid;
+        assert_eq!(reason, Reason::NotGrantedToUser { missing: LOCK, on_file: false, grants });
+    }
 }
