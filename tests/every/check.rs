@@ -16,6 +16,7 @@ use crate::kernel::{
 use crate::promise::{self, Obstacle};
 use crate::shim::{self, Shim};
 use crate::starts::{Groups, Kind, OwnFile, Sets, User};
+use crate::steps;
 
 /// What came of a start that keeps the promise.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,9 +47,9 @@ pub fn check(shim: &mut Shim, kind: &Kind, sets: &Sets) -> Result<Outcome, Strin
 fn starts(kind: &Kind, sets: &Sets, plan: &Plan, wish: Process) -> Result<Process, String> {
     let (before, childs) = split(&plan.steps);
     let mut parent = kind.start(sets);
-    shim::perform_all(before, &mut parent)?;
+    steps::perform_all(before, &mut parent)?;
     let mut process = parent.clone();
-    shim::perform_all(childs, &mut process)?;
+    steps::perform_all(childs, &mut process)?;
     let (kept, wish_kept) = (process.securebits & !KEEP_CAPS, wish.securebits);
     let wish = Process { securebits: process.securebits, ..wish };
     if process != wish || kept != wish_kept {
@@ -84,7 +85,7 @@ fn expects(expected: &Expected, process: &Process, reads_bounding: bool) -> Resu
 /// The parent of init mode, from the fork on.
 fn parent_holds_nothing(plan: &Plan, mut parent: Process, sets: &Sets) -> Result<(), String> {
     let init = plan.init.as_ref().ok_or("no parent")?;
-    shim::perform_all(&init.parent, &mut parent)?;
+    steps::perform_all(&init.parent, &mut parent)?;
     let empty = [parent.permitted, parent.effective, parent.inheritable, parent.ambient] == [0; 4];
     let narrow = parent.bounding == 0 || sets.permitted & SETPCAP == 0;
     if !empty || !narrow || !parent.no_new_privs {

@@ -11,7 +11,7 @@ use capshim::plan;
 use capshim::plan::reasons::Reason;
 
 use crate::kernel::{Ids, Process, SETGID, SETUID};
-use crate::shim;
+use crate::{shim, steps};
 
 const PASSWD: &str = "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\nother:x:1001:0::/:\n";
 const GROUP: &str = "root:x:0:root,app\ndisk:x:6:root\naudio:x:29:app\nweb:x:1001:app\napp:x:1000:\n";
@@ -290,7 +290,7 @@ pub fn check(case: &Case) -> Result<(), String> {
     let (planned, promise) = (plan::plan(&config, &start, &accounts), case.promise());
     let is_kept = match (&planned, &promise) {
         (Ok(plan), Promise::Has(uid, gid, groups)) => {
-            shim::perform_all(&plan.steps, &mut process)?;
+            steps::perform_all(&plan.steps, &mut process)?;
             (process.uid, process.gid) == (Ids::all(*uid), Ids::all(*gid))
                 && process.groups == *groups
                 && raw(&plan.expected.groups) == *groups

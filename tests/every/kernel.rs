@@ -48,7 +48,7 @@ impl Ids {
 pub struct Process {
     pub uid: Ids,
     pub gid: Ids,
-    /// Sorted, each once.
+    /// Sorted.
     pub groups: Vec<u32>,
     pub permitted: Set,
     pub effective: Set,
@@ -156,8 +156,8 @@ impl Process {
             return Err(Einval);
         }
         self.groups = groups.to_vec();
+        // groups_sort().
         self.groups.sort_unstable();
-        self.groups.dedup();
         Ok(())
     }
 
@@ -210,14 +210,15 @@ impl Process {
         Ok(())
     }
 
-    /// The effective ids after exec of the file (bprm_fill_uid()). Where they change, the rule for
-    /// capabilities depends on the kernel's version, and `exec` does not have it.
+    /// The effective ids after exec of the file (bprm_fill_uid()). Where they change, or differ from
+    /// the real ones, the rule for capabilities depends on the kernel's version: `exec` does not have
+    /// it, and capshim refuses such a start and such a file.
     pub fn ids_after(&self, file: &File) -> (u32, u32) {
         let set_id = |id: Option<u32>, own: u32| id.filter(|_| !self.no_new_privs).unwrap_or(own);
         (set_id(file.set_uid, self.uid.effective), set_id(file.set_gid, self.gid.effective))
     }
 
-    /// cap_bprm_creds_from_file(), for a file that does not change the ids.
+    /// cap_bprm_creds_from_file(), for a file that does not change the ids, and real ids that are the effective ones.
     pub fn exec(&self, file: &File) -> Result<Process, Error> {
         let mut new = self.clone();
         let mut effective = false;
@@ -231,11 +232,9 @@ impl Process {
             }
         }
         // handle_privileged_root().
-        if !self.has_securebit(NOROOT) {
-            if self.uid.effective == 0 || self.uid.real == 0 {
-                new.permitted = self.bounding | self.inheritable;
-            }
-            effective |= self.uid.effective == 0;
+        if self.uid.effective == 0 && !self.has_securebit(NOROOT) {
+            new.permitted = self.bounding | self.inheritable;
+            effective = true;
         }
         // __cap_gained() and LSM_UNSAFE_NO_NEW_PRIVS.
         if self.no_new_privs && !is_within(new.permitted, self.permitted) {

@@ -17,6 +17,7 @@ mod promise;
 mod reach;
 mod shim;
 mod starts;
+mod steps;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;

@@ -8,12 +8,11 @@ use capshim::model::credentials::{self, Credentials, OverflowGid, OwnFile, Place
 use capshim::model::file_caps::FileCaps;
 use capshim::model::ids::{Gid, Id, Uid};
 use capshim::plan::reasons::Reason;
-use capshim::plan::step::Step;
 use capshim::plan::{self, Plan};
 use capshim::settings::Config;
 use nix::errno::Errno;
 
-use crate::kernel::{self, Process, Set};
+use crate::kernel::{self, Process};
 use crate::starts::{self, Groups, Kind, Sets, User};
 
 /// The settings and files of a kind, and buffers for its starts.
@@ -114,33 +113,4 @@ fn own_file(kind: &Kind, sets: &Sets) -> OwnFile {
         nosuid: kind.file == starts::OwnFile::Nosuid,
         place: Place::Image,
     }
-}
-
-/// One step as the system call that it is.
-pub fn perform(step: &Step, process: &mut Process) -> Result<(), kernel::Error> {
-    match step {
-        Step::RaiseEffective(caps) => {
-            process.capset(caps.effective.bits(), caps.permitted.bits(), caps.inheritable.bits())
-        }
-        Step::KeepCaps => process.keep_caps(),
-        Step::SetGroups(groups) => process.setgroups(&groups.iter().map(|gid| gid.raw()).collect::<Vec<_>>()),
-        Step::SetGid(gid) => process.setresgid(kernel::Ids::all(gid.raw())),
-        Step::DropBounding(cap) => process.drop_bounding(bit(*cap)),
-        Step::SetUid(uid) => process.setresuid(kernel::Ids::all(uid.raw())),
-        Step::SetCaps(caps) => process.capset(caps.bits(), caps.bits(), caps.bits()),
-        Step::ClearAmbient => process.clear_ambient(),
-        Step::RaiseAmbient(cap) => process.raise_ambient(bit(*cap)),
-        Step::NoNewPrivs => process.set_no_new_privs(),
-        // These change no credentials.
-        Step::ShareStdio(_) | Step::Subreaper | Step::Dumpable => Ok(()),
-    }
-}
-
-fn bit(cap: u8) -> Set {
-    1 << cap
-}
-
-/// All steps; the first that fails, with its errno.
-pub fn perform_all(steps: &[Step], process: &mut Process) -> Result<(), String> {
-    steps.iter().try_for_each(|step| perform(step, process).map_err(|error| format!("{step}: {error:?}")))
 }
