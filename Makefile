@@ -43,10 +43,11 @@ containers: ## Tests the real binary in real containers, under runc (NAME=part o
 peers: ## Tests what other tools do in the same containers (NAME=part of a test's name).
 	scripts/test --test peers $(NAME)
 
-every: ## Walks every start on a model of the kernel, which `make proof` compares with the kernel.
+every: ## Walks every start on a model of the kernel.
 	EVERY_START=1 cargo test --locked --profile every --test every -- --nocapture --test-threads 1
 
-proof: ## Compares the plan with the kernel over random starts (CASES=100000, SEED=).
+# What is walked on the model holds as far as the kernel follows it.
+proof: every ## Does that, and compares model and plan with the kernel (CASES=100000 random starts, SEED=).
 	seed=$(SEED) && \
 	PROOF_CASES=$(CASES) PROOF_SEED=$${seed:-$$(date +%s)} REQUIRE_ALL_TESTS=1 scripts/test --test proof
 

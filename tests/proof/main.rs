@@ -80,15 +80,8 @@ fn main() -> ExitCode {
 /// This worker's share of the cases. False after a difference.
 fn work(world: &World, worker: u64, covering: &[Case], cases: u64, seed: u64) -> bool {
     let mut kinds: BTreeMap<String, u64> = BTreeMap::new();
-    for (number, case) in covering.iter().enumerate().filter(|(number, _)| *number as u64 % WORKERS == worker)
-    {
-        let (_, difference) = compare(world, case);
-        let difference = difference
-            .or_else(|| model::differs(world, case, number as u64, &perform::through_shim(world, case)));
-        if let Some(difference) = difference {
-            println!("proof: covering case {number} differs\n{case:#?}\n{difference}");
-            return false;
-        }
+    if !cover(world, worker, covering, &mut kinds) {
+        return false;
     }
     let share = (0..cases).filter(|number| number % WORKERS == worker);
     let random = share.map(|number| Case::random(&mut fastrand::Rng::with_seed(seed << 32 | number)));
@@ -108,6 +101,22 @@ fn work(world: &World, worker: u64, covering: &[Case], cases: u64, seed: u64) ->
     }
     let summary: Vec<String> = kinds.iter().map(|(kind, count)| format!("    {count:7} {kind}")).collect();
     println!("proof: worker {worker}\n{}", summary.join("\n"));
+    true
+}
+
+/// The same of the covering array, in which the model is compared, too.
+fn cover(world: &World, worker: u64, covering: &[Case], kinds: &mut BTreeMap<String, u64>) -> bool {
+    let cases = covering.iter().enumerate();
+    for (number, case) in cases.filter(|(number, _)| *number as u64 % WORKERS == worker) {
+        let (kind, difference) = compare(world, case);
+        let shim = || perform::through_shim(world, case);
+        let difference = difference.or_else(|| model::differs(world, case, number as u64, &shim()));
+        if let Some(difference) = difference {
+            println!("proof: case {number} of the covering array differs\n{case:#?}\n{difference}");
+            return false;
+        }
+        *kinds.entry(kind).or_default() += 1;
+    }
     true
 }
 
