@@ -1,10 +1,15 @@
 //! What `starts` rests on: all capabilities but three are alike, and what is cut makes no difference.
 
+use std::collections::BTreeSet;
+
+use capshim::plan::init::split;
+use capshim::plan::step::Step;
+
 use crate::check::{Outcome, check};
 use crate::kernel::{Process, SETGID, SETPCAP, SETUID, Set};
 use crate::shim::Shim;
 use crate::starts::{Kind, OPTIONAL, OTHER, OwnFile, REQUIRED, Role, Sets, UNIVERSE, User};
-use crate::stride;
+use crate::{steps, stride};
 
 /// Some starts of each kind, evenly spread; more of them where all are walked.
 fn some() -> impl Iterator<Item = (Kind, Vec<Sets>)> {
@@ -125,6 +130,55 @@ fn inheritable_makes_no_difference_by_itself() {
             }
         }
     }
+}
+
+/// Leaving out a step fails or breaks the promise, of which there is a start for each: so the model forbids
+/// what the kernel forbids. Clearing ambient is for a kernel that has another rule: capset(2) has narrowed
+/// it to the request.
+#[test]
+fn each_step_is_needed_by_some_start() {
+    let mut needed = BTreeSet::new();
+    for (kind, all) in some() {
+        let mut shim = Shim::new(&kind);
+        for sets in all {
+            let Ok(plan) = shim.plan(&sets) else { continue };
+            let end = |steps: &[Step], mut process: Process| {
+                let done = steps::perform_all(steps, &mut process);
+                done.map(|()| Process { securebits: 0, ..process })
+            };
+            let start = kind.start(&sets);
+            let mut forked = start.clone();
+            steps::perform_all(split(&plan.steps).0, &mut forked).unwrap();
+            for (who, steps, from) in
+                [("application", &plan.steps, start), ("parent", &plan.init.unwrap().parent, forked)]
+            {
+                let promised = end(steps, from.clone());
+                for at in 0..steps.len() {
+                    let others = [&steps[..at], &steps[at + 1..]].concat();
+                    if end(&others, from.clone()) != promised {
+                        let call = format!("{:?}", steps[at]);
+                        needed.insert(format!("{who}: {}", call.split('(').next().unwrap()));
+                    }
+                }
+            }
+        }
+    }
+    let all = [
+        "application: DropBounding",
+        "application: KeepCaps",
+        "application: NoNewPrivs",
+        "application: RaiseAmbient",
+        "application: RaiseEffective",
+        "application: SetCaps",
+        "application: SetGid",
+        "application: SetGroups",
+        "application: SetUid",
+        "parent: DropBounding",
+        "parent: NoNewPrivs",
+        "parent: RaiseEffective",
+        "parent: SetCaps",
+    ];
+    assert_eq!(needed, all.map(str::to_owned).into());
 }
 
 /// Whoever is not root keeps the ids: the setting is only told of.

@@ -128,11 +128,16 @@ pub fn check(kind: &Kind) -> Result<usize, String> {
     let reachable = reachable(kind);
     let mut compared = 0;
     for (at, is_reachable) in reachable.into_iter().enumerate() {
-        // As exec leaves it.
         let Some(start) = process(kind, at) else { continue };
-        // What is permitted and neither in the bounding set nor inheritable, no exec has left.
-        let by_exec = start.permitted & !(start.bounding | start.inheritable) == 0;
-        if start.uid != Ids::all(0) || start.securebits != kind.securebits || !by_exec {
+        if start.uid != Ids::all(0) || start.securebits != kind.securebits {
+            continue;
+        }
+        // No exec leaves permitted what is neither in the bounding set nor inheritable. It could not
+        // become inheritable, even with SETPCAP.
+        if start.permitted & !(start.bounding | start.inheritable) & REQUIRED != 0 {
+            if is_reachable {
+                return Err(format!("{kind:?} {start:x?}: inheritable beyond the bounding set"));
+            }
             continue;
         }
         let sets = Sets {
