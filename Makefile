@@ -47,7 +47,8 @@ every: ## Walks every start on a model of the kernel.
 	EVERY_START=1 cargo test --locked --profile every --test every -- --nocapture --test-threads 1
 
 # What is walked on the model holds as far as the kernel follows it.
-proof: every ## Does that, and compares model and plan with the kernel (CASES=100000 random starts, SEED=).
+proof: ## Walks every start, and compares plan and model with the kernel (CASES=100000 random ones, SEED=).
+	$(MAKE) every
 	seed=$(SEED) && \
 	PROOF_CASES=$(CASES) PROOF_SEED=$${seed:-$$(date +%s)} REQUIRE_ALL_TESTS=1 scripts/test --test proof
 
