@@ -1,7 +1,7 @@
 # One place to start from: `make help`. Each target is one command, or a file of scripts/ where there
 # is more to do. As root, on Debian or Ubuntu; each installs what it needs.
 .POSIX:
-.PHONY: help demo build test ci unit containers peers proof faults system-calls fuzz runtimes crun docs \
+.PHONY: help demo build test ci unit containers peers every proof faults system-calls fuzz runtimes crun docs \
 	aarch64 glibc msrv coverage idle resident bench lint dependencies advisories package release \
 	audit image image-test deb deb-test reproducible
 
@@ -44,7 +44,12 @@ containers: ## Tests the real binary in real containers, under runc (NAME=part o
 peers: ## Tests what other tools do in the same containers (NAME=part of a test's name).
 	scripts/test --test peers $(NAME)
 
-proof: ## Compares the plan with the kernel over random starts (CASES=100000, SEED=).
+every: ## Walks every start on a model of the kernel.
+	EVERY_START=1 cargo test --locked --profile every --test every -- --nocapture --test-threads 1
+
+# What is walked on the model holds as far as the kernel follows it.
+proof: ## Walks every start, and compares plan and model with the kernel (CASES=100000 random ones, SEED=).
+	$(MAKE) every
 	seed=$(SEED) && \
 	PROOF_CASES=$(CASES) PROOF_SEED=$${seed:-$$(date +%s)} REQUIRE_ALL_TESTS=1 scripts/test --test proof
 

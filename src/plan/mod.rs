@@ -128,8 +128,8 @@ fn request(
     if !lacking.is_empty() {
         return Err(reasons::lacking(lacking, change, config, start));
     }
-    // What ambient holds already survives, unless the uid changes.
-    let ambient = if change.switches { CapSet::EMPTY } else { start.ambient };
+    // What ambient holds already survives, unless the uid changes and the sets follow it.
+    let ambient = if change.switches && fixes_up(start) { CapSet::EMPTY } else { start.ambient };
     let available = match (can_raise(start), loses_permitted(start, change)) {
         (_, true) => CapSet::EMPTY,
         (true, false) => start.permitted,
@@ -218,9 +218,13 @@ fn refuse_regain(
             Err(Reason::RootWouldRegain { more, request, needed })
         };
     }
-    // Only its file can have given a non-root process what is permitted and not ambient.
-    let given =
-        if start.uid.effective == Uid::ROOT { CapSet::EMPTY } else { start.permitted - start.ambient };
+    // Only its file can have given a non-root process what is permitted and not ambient. What is
+    // inheritable may be there by the file's inheritable set, which gives the application nothing.
+    let given = if start.uid.effective == Uid::ROOT {
+        CapSet::EMPTY
+    } else {
+        start.permitted - start.ambient - start.inheritable
+    };
     let more = ((given | start.may_carry()) & bounding) - request;
     if more.is_empty() { Ok(()) } else { Err(Reason::FileWouldRegain { more, request, needed }) }
 }
@@ -251,6 +255,8 @@ fn tell(expected: &Expected, dropped: &[Dropped], config: &Config, notes: &mut V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::CStr;
+
     use crate::model::credentials::Ids;
 
     #[test]
@@ -271,5 +277,46 @@ mod tests {
         let warning = notes[0].to_string();
         assert!(warning.is_ascii() && warning.len() < 1000, "{warning}");
         assert!(warning.contains("CAPSHIM_USER=1001:\\xc2\\x9b"), "{warning}");
+    }
+
+    const LOCK: CapSet = CapSet::of(&[Cap::CAP_IPC_LOCK]);
+    const RAW: CapSet = CapSet::of(&[Cap::CAP_NET_RAW]);
+
+    fn planned(settings: &[&CStr], start: &Credentials) -> Result<Plan, Reason> {
+        plan(&Config::parse(settings).unwrap(), start, &Accounts::default())
+    }
+
+    /// SECBIT_NO_CAP_AMBIENT_RAISE, and ambient has what is asked for.
+    #[test]
+    fn what_is_ambient_already_survives_a_change_of_user_that_changes_no_sets() {
+        let settings = [c"CAPSHIM_USER=1000:1000", c"CAPSHIM_CAPS=ipc_lock"];
+        let start = |securebits| Credentials {
+            inheritable: LOCK,
+            ambient: LOCK,
+            securebits: Securebits(securebits),
+            ..Credentials::started(0, SWITCH | LOCK)
+        };
+        let locked = Securebits::NO_CAP_AMBIENT_RAISE;
+        assert_eq!(planned(&settings, &start(locked)), Err(Reason::AmbientLocked(LOCK)));
+        let kept = planned(&settings, &start(locked | Securebits::NO_SETUID_FIXUP)).unwrap();
+        assert_eq!(kept.expected.caps, LOCK);
+        assert!(!kept.steps.contains(&Step::ClearAmbient));
+    }
+
+    #[test]
+    fn what_the_files_inheritable_set_gave_is_not_regained_from_it() {
+        let settings = [c"CAPSHIM_CAPS=ipc_lock", c"CAPSHIM_NO_NEW_PRIVS=0"];
+        let start = |inheritable| Credentials { inheritable, ..Credentials::started(1000, LOCK | RAW) };
+        assert!(planned(&settings, &start(LOCK | RAW)).is_ok());
+        assert!(matches!(planned(&settings, &start(LOCK)), Err(Reason::FileWouldRegain { more: RAW, .. })));
+    }
+
+    #[test]
+    fn the_list_that_another_user_is_to_be_granted_has_what_the_change_of_groups_needs() {
+        let settings = [c"CAPSHIM_CAPS=ipc_lock", c"CAPSHIM_GROUPS=2000"];
+        let setgid = CapSet::of(&[Cap::CAP_SETGID]);
+        let reason = planned(&settings, &Credentials::started(1000, setgid)).unwrap_err();
+        let grants = LOCK | setgid;
+        assert_eq!(reason, Reason::NotGrantedToUser { missing: LOCK, on_file: false, grants });
     }
 }

@@ -75,18 +75,19 @@ impl From<Refusal> for Reason {
 pub fn lacking(lacking: CapSet, change: &Change, config: &Config, start: &Credentials) -> Reason {
     let needed = change.needed_caps();
     let bounding = start.bounding.unwrap_or_default();
-    // Whoever replaces the granted list by the hint's keeps what is optional.
-    let wanted = config.caps.required | (config.caps.optional & bounding);
+    // Whoever replaces the granted list by the hint's keeps what is optional, and what the change of
+    // ids needs.
+    let grants = config.caps.required | (config.caps.optional & bounding) | needed;
     if !change.switches && !(lacking & needed).is_empty() {
-        return without_setgid(wanted | needed, change, start);
+        return without_setgid(grants, change, start);
     }
     let missing = lacking - bounding;
     if start.uid.effective != Uid::ROOT {
-        non_root(lacking, missing, wanted, start)
+        non_root(lacking, missing, grants, start)
     } else if missing.is_empty() {
         Reason::GivenUp { lacking, securebit: start.securebits.has(Securebits::NOROOT) }
     } else {
-        Reason::NotGranted { missing, for_change: missing & needed, uid: change.uid, grants: wanted | needed }
+        Reason::NotGranted { missing, for_change: missing & needed, uid: change.uid, grants }
     }
 }
 

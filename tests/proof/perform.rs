@@ -12,6 +12,7 @@ use nix::unistd::{
     ForkResult, Gid, Uid, dup2_stderr, dup2_stdout, execve, fork, pipe, setgroups, setresgid, setresuid,
 };
 
+use crate::calls::Call;
 use crate::case::{By, Case, Way};
 use crate::world::{self, World};
 
@@ -32,12 +33,17 @@ pub const FIELDS: [&str; 9] =
 
 impl Seen {
     pub fn state(&self) -> BTreeMap<&'static str, String> {
-        let value = |name: &str| {
-            let line = self.stdout.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
-        };
-        FIELDS.into_iter().map(|name| (name, value(name))).collect()
+        state(&self.stdout)
     }
+}
+
+/// The fields in the text of /proc/self/status.
+pub fn state(status: &str) -> BTreeMap<&'static str, String> {
+    let value = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    FIELDS.into_iter().map(|name| (name, value(name))).collect()
 }
 
 /// The path by which the shim is to start the target.
@@ -86,6 +92,33 @@ fn perform(world: &World, case: &Case, argv: &[String]) -> Seen {
     let c_string = |text: String| CString::new(text).expect("no NUL byte");
     let argv: Vec<CString> = argv.iter().cloned().map(c_string).collect();
     let environment: Vec<CString> = case.environment().into_iter().map(c_string).collect();
+    in_child(world, case, || {
+        let Err(errno) = execve(&argv[0], &argv, &environment);
+        eprintln!("execve: {errno}");
+        NOT_EXECUTED
+    })
+}
+
+/// Calls from the case's start on, and the target executed after them: prints the result of each call, the
+/// process's status, and after this line what the target prints.
+pub const EXECUTED: &str = "executed";
+
+pub fn calls(world: &World, case: &Case, calls: &[Call]) -> Seen {
+    let path = CString::new(command(case)).expect("no NUL byte");
+    in_child(world, case, || {
+        for call in calls {
+            println!("{}", call.make().map_or_else(|errno| format!("{errno:?}"), |()| "ok".to_owned()));
+        }
+        print!("{}", std::fs::read_to_string("/proc/self/status").expect("/proc/self/status"));
+        println!("{EXECUTED}");
+        let Err(errno) = execve(&path, &[&path], &[] as &[CString]);
+        eprintln!("execve: {errno}");
+        NOT_EXECUTED
+    })
+}
+
+/// A process that is the case's start and ends with a code.
+fn in_child(world: &World, case: &Case, end: impl FnOnce() -> i32) -> Seen {
     let (stdout, stdout_end) = pipe().expect("pipe");
     let (stderr, stderr_end) = pipe().expect("pipe");
     // SAFETY: this process has one thread.
@@ -100,9 +133,7 @@ fn perform(world: &World, case: &Case, argv: &[String]) -> Seen {
                 eprintln!("set up: {errno}");
                 std::process::exit(NOT_SET_UP);
             }
-            let Err(errno) = execve(&argv[0], &argv, &environment);
-            eprintln!("execve: {errno}");
-            std::process::exit(NOT_EXECUTED);
+            std::process::exit(end());
         }
     };
     drop((stdout_end, stderr_end));
@@ -152,7 +183,7 @@ fn bits(set: u64) -> impl Iterator<Item = u64> {
     (0..41).filter(move |bit| set & (1 << bit) != 0)
 }
 
-fn prctl(option: i32, second: u64, third: u64) -> nix::Result<()> {
+pub fn prctl(option: i32, second: u64, third: u64) -> nix::Result<()> {
     // SAFETY: these options take numbers only.
     Errno::result(unsafe { libc::prctl(option, second, third, 0u64, 0u64) }).map(drop)
 }
@@ -168,7 +199,7 @@ fn held() -> nix::Result<u64> {
     Ok(u64::from(data[4]) << 32 | u64::from(data[1]))
 }
 
-fn capset(effective: u64, permitted: u64, inheritable: u64) -> nix::Result<()> {
+pub fn capset(effective: u64, permitted: u64, inheritable: u64) -> nix::Result<()> {
     let sets = [effective, permitted, inheritable];
     let data: Vec<u32> =
         sets.iter().map(|set| *set as u32).chain(sets.iter().map(|set| (*set >> 32) as u32)).collect();

@@ -12,8 +12,8 @@ use capshim::model::credentials::{Credentials, Ids, OverflowGid, OwnFile, Place,
 use capshim::model::error::{Exit, Refusal};
 use capshim::model::file_caps::FileCaps;
 use capshim::model::ids::{Gid, Id, Uid};
-use capshim::plan;
 use capshim::plan::step::Step;
+use capshim::plan::{self, Plan};
 use capshim::process::failures;
 use capshim::settings::Config;
 use nix::errno::Errno;
@@ -55,7 +55,7 @@ pub fn predict_directly(world: &World, case: &Case) -> Prediction {
 }
 
 /// Real, effective, saved and file system id.
-fn ids(real: u32, effective: u32) -> String {
+pub fn ids(real: u32, effective: u32) -> String {
     format!("{real} {effective} {effective} {effective}")
 }
 
@@ -91,7 +91,7 @@ fn status(before: &Before, after: &After, groups: &[u32]) -> BTreeMap<&'static s
 }
 
 /// The credentials that the shim finds; none if the kernel refuses to execute its file.
-fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
+pub fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
     let before = before(case);
     let after = after_exec::after_exec(&before, &executable(case, file)).ok()?;
     // exec turns SECBIT_KEEP_CAPS off (capabilities(7)).
@@ -119,7 +119,8 @@ fn start(case: &Case, file: &Attributes) -> Option<Credentials> {
     })
 }
 
-fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'static str, String>, Refusal> {
+/// The plan of a case, from the credentials that the shim finds.
+pub fn planned(case: &Case, start: &Credentials) -> Result<Plan, Refusal> {
     let environment: Vec<CString> =
         case.environment().into_iter().filter_map(|entry| CString::new(entry).ok()).collect();
     let environment: Vec<&CStr> = environment.iter().map(CString::as_c_str).collect();
@@ -132,8 +133,11 @@ fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'sta
     accounts.doubts.passwd = hides_passwd.then_some(Doubt::Mounted);
     accounts.read_groups(&config, group.as_bytes()).expect("text that can be read");
     accounts.doubts.group = hides_group.then_some(Doubt::Mounted);
-    let plan = plan::plan(&config, start, &accounts);
-    let plan = plan.map_err(|reason| reason.refusal(&config, start, &accounts))?;
+    plan::plan(&config, start, &accounts).map_err(|reason| reason.refusal(&config, start, &accounts))
+}
+
+fn run(world: &World, case: &Case, start: &Credentials) -> Result<BTreeMap<&'static str, String>, Refusal> {
+    let plan = planned(case, start)?;
     // The plan cannot know the namespace's maps; what it makes of the errno is its own.
     if let Some(step) = plan.steps.iter().find(|step| case.user_namespace && is_unmapped(step)) {
         return Err(failures::step_failed(step, Errno::EINVAL, false));
