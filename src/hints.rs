@@ -1,9 +1,8 @@
-//! The words to type in a hint, for Kubernetes and for Docker or Podman.
+//! What to type after a refusal, in Kubernetes and in Docker or Podman.
 //!
-//! Pure. It does not choose between ways.
+//! Pure. The caller chooses the remedy; this module only words it.
 //!
-//! Where a way differs by who starts the container, it has both, `Kubernetes: ...; Docker/Podman: ...`;
-//! the rest of it is for either. The tests type what stands there.
+//! If the tools differ, a hint has both: `Kubernetes: ...; Docker/Podman: ...`. Tests type what a hint says.
 #![forbid(unsafe_code)]
 
 use crate::model::caps::{Cap, CapSet};
@@ -12,21 +11,21 @@ use crate::model::error::shown;
 use crate::model::ids::{Gid, Uid};
 use crate::settings::{arguments, names};
 
-/// Where images of capshim have it.
+/// The path of capshim in its own images.
 const INSTALLER: &str = "/capshim";
 
-/// No more groups than this are written out.
+/// A longer list of groups is not written out.
 const MOST_GROUPS: usize = 16;
 
-/// Without the seccomp filter that is in the way.
+/// Removes a custom seccomp filter.
 pub const DEFAULT_PROFILE: &str = "use the runtime's default profile: Kubernetes: securityContext.seccompProfile.type: RuntimeDefault; \
      Docker/Podman: leave out --security-opt seccomp=FILE";
 
-/// On the node's own kernel.
+/// Runs the container on the node's own kernel.
 pub const WITHOUT_SANDBOX: &str =
     "without that sandbox: Kubernetes: runtimeClassName; Docker/Podman: --runtime";
 
-/// To grant these.
+/// Grants these capabilities.
 pub fn grant(caps: CapSet) -> String {
     let first = caps.names().next().unwrap_or_default();
     format!(
@@ -36,7 +35,7 @@ pub fn grant(caps: CapSet) -> String {
     )
 }
 
-/// To grant these and nothing else.
+/// Grants exactly these capabilities.
 pub fn grant_only(caps: CapSet) -> String {
     let (kubernetes, flag) =
         ("Kubernetes: securityContext.capabilities.drop: [\"ALL\"]", "Docker/Podman: --cap-drop ALL");
@@ -47,7 +46,7 @@ pub fn grant_only(caps: CapSet) -> String {
     }
 }
 
-/// A start as root with these, for one that was started as this user.
+/// Starts as root with these capabilities. `uid` is the user of the present start.
 pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
     let in_dockerfile = "in a Dockerfile: USER 0 before it";
     match (uid == Uid::ROOT, caps.is_empty()) {
@@ -65,7 +64,7 @@ pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
     }
 }
 
-/// Two ways to these for a user who is not root.
+/// Two ways for a non-root start to get these capabilities.
 pub fn non_root_start(caps: CapSet, start: &Credentials) -> [String; 2] {
     let path = this_program(start);
     let on_file = match start.own_file.as_ref().map(|file| file.place) {
@@ -93,17 +92,17 @@ pub fn non_root_start(caps: CapSet, start: &Credentials) -> [String; 2] {
     [on_file, as_root]
 }
 
-/// Without this setting.
+/// Removes this setting.
 pub fn leave_out(setting: &str) -> String {
     format!("leave {setting} out")
 }
 
-/// As `CAPSHIM_CAPS` and `--file-caps` take them.
+/// The list as `CAPSHIM_CAPS` and `--file-caps` take it.
 pub fn list(caps: CapSet) -> String {
     caps.names().collect::<Vec<_>>().join(",").to_ascii_lowercase()
 }
 
-/// To give this program's file these, without setcap(8) where `--install` takes them.
+/// Gives this program's file these capabilities: by `--install` if that accepts them, or by setcap(8).
 fn own_file_caps(caps: CapSet, installer: &str, path: &str) -> String {
     let setcap = file_caps(caps, path);
     if (caps & arguments::NEVER_ON_A_FILE).is_empty() {
@@ -113,7 +112,7 @@ fn own_file_caps(caps: CapSet, installer: &str, path: &str) -> String {
     }
 }
 
-/// To give a file these and nothing else, in setcap(8)'s words.
+/// The setcap(8) command that gives a file exactly these capabilities.
 pub fn file_caps(caps: CapSet, path: &str) -> String {
     let names: Vec<String> = caps.names().map(|name| format!("cap_{}", name.to_ascii_lowercase())).collect();
     if names.is_empty() {
@@ -123,7 +122,7 @@ pub fn file_caps(caps: CapSet, path: &str) -> String {
     }
 }
 
-/// To have the runtime give these groups.
+/// Lets the runtime give these groups.
 pub fn runtime_groups(groups: &[Gid]) -> String {
     let gids = || groups.iter().map(Gid::to_string).collect::<Vec<_>>();
     match groups.len() {
@@ -142,7 +141,7 @@ pub fn runtime_groups(groups: &[Gid]) -> String {
     }
 }
 
-/// To have these groups, as far as they can be written out.
+/// The setting that lists these groups, at most `MOST_GROUPS`.
 pub fn group_list(groups: &[Gid]) -> String {
     let list: Vec<String> = groups.iter().take(MOST_GROUPS).map(|gid| gid.to_string()).collect();
     if list.is_empty() {
@@ -152,13 +151,13 @@ pub fn group_list(groups: &[Gid]) -> String {
     }
 }
 
-/// The folder of this file, on a volume that keeps what is put there.
+/// Mounts a named volume, which keeps its files, at this file's folder.
 pub fn named_volume(path: &str) -> String {
     let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
     format!("-v NAME:{folder} (under Podman -v NAME:{folder}:suid)")
 }
 
-/// This program, as it was executed.
+/// The path of this program's file, for a message.
 pub fn this_program(start: &Credentials) -> String {
     start.own_file.as_ref().map_or("capshim".into(), |file| shown(&file.path))
 }
@@ -168,7 +167,7 @@ fn pod_field(caps: CapSet) -> String {
     format!("securityContext.capabilities.add: [{}]", names.join(", "))
 }
 
-/// To grant these by docker run or podman run.
+/// The options of `docker run` or `podman run` that grant these capabilities.
 pub fn flags(caps: CapSet) -> String {
     caps.names().map(|name| format!("--cap-add {name}")).collect::<Vec<_>>().join(" ")
 }

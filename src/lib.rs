@@ -1,14 +1,21 @@
-//! capshim gives a non-root application exactly the Linux capabilities that its environment
-//! lists, then executes it and is gone.
+//! capshim gives a non-root application exactly the Linux capabilities that its environment lists. Then it
+//! executes the application and is gone.
 //!
-//! This library is the program's own, cut into modules so that tests, fuzz targets and the
-//! program share them; it is no interface for others.
+//! The program, its tests and its fuzz targets share the modules of this library. It is no interface for
+//! other programs.
 //!
-//! From the ground up: [`model`] has the words that all others speak, [`settings`] and
-//! [`accounts`] what was asked, [`plan`] what follows from it, [`hints`] the words of each cure.
-//! These are pure. [`system`] has every unsafe line, [`process`] reads and changes this process,
-//! [`command`] finds and executes the application, [`init`] stays in its place, [`run`] goes that
-//! way, [`check`] says what a run would do, and [`install`] copies the program.
+//! Pure modules, which make no system call:
+//! * [`model`] has the types that all others use.
+//! * [`settings`] and [`accounts`] read what the user asked for.
+//! * [`plan`] decides, and [`hints`] words each remedy.
+//!
+//! The others, from the ground up:
+//! * [`system`] has all unsafe code.
+//! * [`process`] reads and changes this process.
+//! * [`command`] finds and executes the application.
+//! * [`init`] stays as its parent.
+//! * [`run`] is the way of a start through all of these.
+//! * [`check`] reports what a run would do, and [`install`] copies the program.
 #![deny(unsafe_code)]
 #![warn(unreachable_pub)]
 

@@ -1,6 +1,6 @@
-//! The story in one screen: what is asked, what this process is, the plan, the steps, exec.
+//! capshim from start to end: arguments, what this process is, the plan, its steps, exec.
 //!
-//! The only place that prints and that chooses the exit code.
+//! Only this file prints and chooses the exit code.
 #![no_main]
 #![forbid(unsafe_code)]
 
@@ -23,11 +23,11 @@ static MEMORY: Memory = Memory::new();
 
 capshim::c_main!(run, names::may_ask_for_init);
 
-/// Signals are blocked where init mode was asked for.
+/// `main` has already blocked all signals if the environment asks for init mode.
 fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
     let action = arguments::parse(args);
     if !matches!(action, Ok(Action::Run { .. })) {
-        // What is left of it is whether it was possible, which a check tells.
+        // Only a run needs blocked signals. A check still learns from `blocked` whether that was possible.
         let _ = blocked.undo();
     }
     let result = match action {
@@ -44,14 +44,14 @@ fn run(args: &[&CStr], environment: Environment, blocked: Blocked) -> c_int {
     result.unwrap_or_else(|error| {
         let refusal = failures::refusal(error);
         let _ = blocked.undo();
-        // Whether signals are as before matters to nobody any more.
+        // capshim ends now, so a signal mask that cannot be restored does not matter.
         let _ = say(&refusal);
         refusal.exit as c_int
     })
 }
 
-/// Becomes the application, and then returns only with the reason why not. In init mode a
-/// child does, and its parent returns the application's exit code.
+/// Executes the application, and returns only the reason why that failed. In init mode the child executes it,
+/// and the parent returns the application's exit code.
 fn start(command: &CStr, argv: &[&CStr], environment: Environment, blocked: Blocked) -> Result<c_int> {
     let config = Config::parse(environment.entries());
     let Prepared { config, start, plan, .. } = prepare(observe::read()?, config)?;
@@ -61,9 +61,9 @@ fn start(command: &CStr, argv: &[&CStr], environment: Environment, blocked: Bloc
         })? {
             Reached::Application(ready) => ready,
             Reached::Parent(parent) => {
-                // The application may read what is left in the parent, and the child has its copy.
+                // The application may be able to read the parent's memory. The child has its own copy.
                 environment.erase();
-                // Its signals stay blocked in any case.
+                // A failure leaves signals blocked, and the parent keeps them blocked anyway.
                 return parent.stay(|note| {
                     if let Some(line) = line(&note, config.log) {
                         let _ = say(line);
@@ -79,13 +79,13 @@ fn start(command: &CStr, argv: &[&CStr], environment: Environment, blocked: Bloc
     Err(command::exec(verified, found, argv, &environment).into())
 }
 
-/// The line of a note, if it is wanted.
+/// The note as a line, if `CAPSHIM_LOG` asks for it.
 fn line(note: &Note, log: Log) -> Option<String> {
     let (kind, least) = if note.is_warning() { ("warning", Log::Warn) } else { ("info", Log::Info) };
     (log >= least).then(|| format!("capshim: {kind}: {note}\n"))
 }
 
-/// In one write where the kernel takes it so, and lines of other processes do not come between.
+/// In one write, if the kernel takes it, so that lines of other processes do not come between.
 fn say(message: impl Display) -> Result<()> {
     system::say(message.to_string().as_bytes()).context("rt_sigprocmask(SIG_SETMASK)")
 }

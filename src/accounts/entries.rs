@@ -1,8 +1,7 @@
-//! The text of /etc/passwd and /etc/group (passwd(5), group(5)): the few facts a run needs.
+//! The few facts that a run needs from /etc/passwd and /etc/group (passwd(5), group(5)).
 //!
-//! Pure: it reads what it is given, once, a line at a time, and keeps nothing else. It is
-//! strict about what it grants by a line and lenient about what it takes away. libc's
-//! lookups are not used: they load code and talk to daemons of the image as root (NSS, nscd).
+//! Pure: it reads each text once, line by line, and keeps nothing else. It is strict with a line that grants
+//! something, and lenient with a line that takes something away.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -19,25 +18,25 @@ use crate::settings::user::{Ref, UserSpec};
 /// What the two files say about this run. Missing entries are `None` or empty.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Accounts {
-    /// The user that the container was started as.
+    /// The user that started the container.
     pub start: Option<User>,
-    /// The user that `CAPSHIM_USER` stands for; the starting user where it is not set.
+    /// The user of `CAPSHIM_USER`; without that setting, the starting user.
     pub target: Option<User>,
-    /// The groups that settings name, with their gid where they exist.
+    /// The groups that settings name, with their gid if they exist.
     named: Vec<(String, Option<Gid>)>,
-    /// The groups that /etc/group makes the target user a member of.
+    /// The groups in /etc/group that have the target user as a member.
     pub of_target: Vec<Gid>,
-    /// The names that a runtime may have taken for root's. This list and the next ones are sorted.
+    /// The names of users that a runtime may have taken for root. This list and the next ones are sorted.
     roots: Vec<Vec<u8>>,
-    /// The groups that a runtime may have given to root, from either file.
+    /// The groups of either file that a runtime may have given to root.
     of_root: Vec<Gid>,
-    /// The groups that have any member at all.
+    /// The groups that have any member.
     with_members: Vec<Gid>,
-    /// Why a file does not tell what the runtime gave to root.
+    /// Why a file does not tell which groups the runtime gave to root.
     pub doubts: Doubts,
 }
 
-/// A doubt about each of the two files, if there is one.
+/// A doubt about each of the two files, if any.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Doubts {
     pub passwd: Option<Doubt>,
@@ -57,7 +56,7 @@ pub enum Doubt {
     /// The file, or a folder on the way to it, is a mount of its own.
     Mounted,
     NotRead,
-    /// The kernel has no openat2(2) and /proc is not there.
+    /// The kernel has no openat2(2), and /proc is not mounted.
     CannotTell,
 }
 
@@ -82,8 +81,8 @@ pub enum Standing {
 }
 
 impl Accounts {
-    /// Reads /etc/passwd: the starting user's entry and the target's. As in libc, the first
-    /// line that matches counts.
+    /// Reads /etc/passwd: the entries of the starting user and of the target. As in libc, the first matching
+    /// line counts.
     pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl Read) -> io::Result<Accounts> {
         let mut accounts = Accounts { roots: vec![b"root".to_vec()], ..Accounts::default() };
         let own = Ref::Id(uid);
@@ -114,13 +113,13 @@ impl Accounts {
         Ok(accounts)
     }
 
-    /// The same without a file.
+    /// The same if there is no file to read.
     pub fn without_passwd() -> Accounts {
         let doubts = Doubts { passwd: Some(Doubt::NotRead), group: None };
         Accounts { roots: vec![b"root".to_vec()], doubts, ..Accounts::default() }
     }
 
-    /// Reads /etc/group: the groups that the settings name, and who is a member of which.
+    /// Reads /etc/group: the groups that settings name, and their members.
     pub fn read_groups(&mut self, config: &Config, group: impl Read) -> io::Result<()> {
         let Accounts { named, of_target, roots, of_root, with_members, .. } = self;
         let target = self.target.as_ref().map(|user| user.name.as_slice());
@@ -150,19 +149,19 @@ impl Accounts {
         read
     }
 
-    /// Whether /etc/group matters: where groups are chosen, or a setting names one.
+    /// Whether /etc/group matters: capshim chooses groups, or a setting names one.
     pub fn reads_groups(config: &Config, start: Uid) -> bool {
         start == Uid::ROOT || names(config).next().is_some()
     }
 
-    /// Whether there is no start without /etc/passwd. A name needs it, and a bare uid, for its
-    /// group. A start as another user than root keeps its ids.
+    /// Whether a start needs /etc/passwd. A name needs it, and so does a uid without a gid. A non-root start
+    /// keeps its ids and does not need it.
     pub fn needs_passwd(config: &Config, start: Uid) -> bool {
         let named = |spec: &UserSpec| matches!(spec.user, Ref::Name(_)) || spec.group.is_none();
         start == Uid::ROOT && config.user.as_ref().is_some_and(|spec| !spec.is_root() && named(spec))
     }
 
-    /// Whether there is no start without /etc/group. What is root's counts as unknown without it.
+    /// Whether a start needs /etc/group. Without it, it is unknown which groups are root's.
     pub fn needs_group(&self, config: &Config, start: Uid) -> bool {
         let is_name = |group: &Ref<Gid>| matches!(group, Ref::Name(_));
         let user = config.user.as_ref().filter(|_| start == Uid::ROOT);
@@ -182,7 +181,7 @@ impl Accounts {
         } else if self.of_root.binary_search(&gid).is_ok() {
             Standing::Roots
         } else if self.with_members.binary_search(&gid).is_ok() {
-            // Each member may be the name that the runtime knew root by.
+            // Any of its members may be a name that the runtime took for root.
             Standing::Unknown
         } else {
             Standing::Added
@@ -201,7 +200,7 @@ fn sort<T: Ord>(list: &mut Vec<T>) {
     list.dedup();
 }
 
-/// The names of groups in the settings.
+/// The group names in the settings.
 fn names(config: &Config) -> impl Iterator<Item = &str> {
     let written = config.user.iter().filter_map(|spec| spec.group.as_ref());
     written.chain(&config.groups.listed).filter_map(|group| match group {

@@ -1,5 +1,5 @@
-//! The application's environment: the inherited one without capshim's settings, with HOME, USER
-//! and LOGNAME telling of the user that it is, and in init mode with its own process id.
+//! The application's environment: the inherited one without capshim's settings. HOME, USER and LOGNAME follow
+//! the user, and in init mode process ids follow the process.
 //!
 //! Pure. Every other entry keeps its place and its bytes.
 #![forbid(unsafe_code)]
@@ -11,10 +11,10 @@ use crate::accounts::lines::User;
 use crate::model::ids::Uid;
 use crate::settings::names;
 
-/// Whose environment it was and whose it becomes.
+/// The user that an environment belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
-    /// `None` where /etc/passwd has no entry; root is called root all the same.
+    /// `None` if /etc/passwd has no entry. Root is called root anyway.
     pub name: Option<Vec<u8>>,
     pub home: Option<Vec<u8>>,
 }
@@ -28,8 +28,8 @@ impl Account {
         }
     }
 
-    /// Without an entry in /etc/passwd, runtimes set HOME to one of two places; some leave
-    /// it empty after a line that they could not read.
+    /// Whether the runtime set this HOME for this user. Without an entry in /etc/passwd, runtimes set `/root`
+    /// or `/`. Some leave it empty after a line that they cannot read.
     fn lives_in(&self, home: &[u8]) -> bool {
         match &self.home {
             _ if home.is_empty() => true,
@@ -39,7 +39,7 @@ impl Account {
     }
 }
 
-/// In init mode: which process the environment came to, and which one it goes on to.
+/// In init mode: the process that got the environment, and the one that becomes the application.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Renumbering {
     pub from: u32,
@@ -54,7 +54,7 @@ pub fn for_application<'a>(
     renumbering: Option<Renumbering>,
 ) -> Vec<Cow<'a, CStr>> {
     let numbers = renumbering.map(|Renumbering { from, to }| [from, to].map(|pid| pid.to_string()));
-    // The number that this one becomes.
+    // The new process id, if the value is the old one.
     let renumbered = |value: &[u8]| {
         numbers.as_ref().filter(|[from, _]| from.as_bytes() == value).map(|[_, to]| to.as_bytes())
     };
@@ -73,12 +73,11 @@ pub fn for_application<'a>(
             b"USER" | b"LOGNAME" if start.name.as_deref() == Some(value) => {
                 result.extend(target.name.as_deref().map(|value| variable(name, value)));
             }
-            // For one process alone, which compares its own number: sd_listen_fds(3),
-            // sd_watchdog_enabled(3).
+            // Only for the process whose id they contain: sd_listen_fds(3), sd_watchdog_enabled(3).
             b"LISTEN_PID" | b"WATCHDOG_PID" => {
                 result.push(renumbered(value).map_or(kept, |number| variable(name, number)));
             }
-            // The same process as the inode of its pidfd, which sd_listen_fds(3) can do without.
+            // The same process, as the inode of its pidfd. sd_listen_fds(3) works without it.
             b"LISTEN_PIDFDID" if listens => {}
             _ => result.push(kept),
         }
@@ -89,7 +88,7 @@ pub fn for_application<'a>(
     result
 }
 
-/// The value of the first entry of that name, as getenv(3) finds it.
+/// The value of the first entry with this name, as getenv(3) finds it.
 pub fn value<'a>(environment: &'a [impl AsRef<CStr>], name: &[u8]) -> Option<&'a [u8]> {
     environment
         .iter()
@@ -99,7 +98,7 @@ pub fn value<'a>(environment: &'a [impl AsRef<CStr>], name: &[u8]) -> Option<&'a
 }
 
 fn variable<'a>(name: &[u8], value: &[u8]) -> Cow<'a, CStr> {
-    // Entries of /etc/passwd have no NUL byte; up to one is all that could be meant.
+    // A C string ends at a NUL byte. Entries of /etc/passwd have none.
     let value = value.split(|&byte| byte == 0).next().unwrap_or_default();
     Cow::Owned(CString::new([name, b"=", value].concat()).unwrap_or_default())
 }
@@ -207,7 +206,7 @@ mod tests {
                 "MY_LISTEN_PID=1"
             ]
         );
-        // Without a parent that stays, or for another process, they are as they were.
+        // Without a parent that stays, or with another process's id, they do not change.
         let same = |environment: &[&CStr]| {
             environment.iter().map(|entry| entry.to_str().unwrap().to_owned()).collect::<Vec<_>>()
         };

@@ -1,13 +1,13 @@
 //! The lines of /etc/passwd and /etc/group (passwd(5), group(5)).
 //!
-//! Pure. It is strict about what it grants by a line and lenient about what it takes away.
+//! Pure. It is strict with a line that grants something, and lenient with a line that takes something away.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
 
 use crate::model::ids::{Gid, Id, Uid, decimal, parse_id};
 
-/// The longest line that is read, in bytes. A group's line has all its members.
+/// The longest line that is read, in bytes. A group's line contains all its members.
 pub const LONGEST_LINE: u64 = 1 << 20;
 
 /// The longest file that is read, in bytes.
@@ -22,10 +22,10 @@ pub struct User {
     pub home: Vec<u8>,
 }
 
-/// Calls `see` with each line. The file may have no end, so that too long a line is `InvalidData`,
-/// and too long a file `FileTooLarge`.
+/// Calls `see` with each line. The file may be endless, so a line that is too long is `InvalidData`, and a
+/// file that is too long `FileTooLarge`.
 ///
-/// The buffer is on the stack, so that the second file uses the same pages again.
+/// The buffer is on the stack, so that the second file uses the same pages.
 pub fn each_line(text: impl Read, mut see: impl FnMut(&[u8])) -> io::Result<()> {
     let mut text = text.take(LONGEST_FILE + 1);
     let mut buffer = [0; 4096];
@@ -61,13 +61,13 @@ fn is_comment(line: &[u8]) -> bool {
     matches!(line.first(), Some(b'#' | b'+' | b'-'))
 }
 
-/// Nor is a line with a NUL byte, which no name or path has.
+/// A line with a NUL byte is no entry either: no name or path contains one.
 pub fn has_nul(line: &[u8]) -> bool {
     line.contains(&0)
 }
 
-/// A user that a runtime may read as uid 0: it trims lines, skips none, and takes an id that
-/// it cannot read for 0. What it then gave to root must be recognised, so this reads no less.
+/// A user that a runtime may read as uid 0. Runtimes trim lines, skip none, and read an invalid id as 0. This
+/// function must find every group that a runtime may have given to root, so it is as lenient.
 pub fn root_to_a_runtime(line: &[u8]) -> Option<(&[u8], Option<Gid>)> {
     let mut fields = line.trim_ascii().split(|&byte| byte == b':');
     let name = fields.next().filter(|name| !name.is_empty())?;
@@ -86,7 +86,7 @@ pub fn members_of(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
 }
 
-/// Any decimal number, with or without a sign, cut to the 32 bits that the kernel is given.
+/// Any decimal number, with or without a sign, cut to the kernel's 32 bits.
 pub fn lenient_id(field: &[u8]) -> Option<u32> {
     let number = match field.trim_ascii() {
         [b'-', digits @ ..] => -decimal(digits)?,
@@ -95,7 +95,7 @@ pub fn lenient_id(field: &[u8]) -> Option<u32> {
     Some(number as u32)
 }
 
-/// A user's entry as it stands in the line.
+/// A user's entry, borrowed from its line.
 pub struct UserLine<'a> {
     pub name: &'a [u8],
     pub uid: Uid,
@@ -109,9 +109,8 @@ impl UserLine<'_> {
     }
 }
 
-/// `name:password:uid:gid:comment:home:shell`, of which the first four must be there. A line
-/// whose id is not a plain decimal in range is none (some runtimes read it as 0).
-/// Whether a NUL byte is in it is not looked at.
+/// `name:password:uid:gid:comment:home:shell`; the first four must be there. A line whose id is not a plain
+/// decimal in range is no entry, though some runtimes read it as 0. Does not check for NUL bytes.
 pub fn parse_user(line: &[u8]) -> Option<UserLine<'_>> {
     if is_comment(line) {
         return None;
@@ -139,7 +138,7 @@ pub fn parse_group(line: &[u8]) -> Option<(&[u8], Gid, &[u8])> {
 mod tests {
     use super::*;
 
-    /// Hands out so many bytes at a time, and each time a signal comes first.
+    /// Returns a few bytes at a time, and EINTR before each.
     struct Slow<'a> {
         text: &'a [u8],
         step: usize,

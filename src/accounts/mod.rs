@@ -1,7 +1,7 @@
-//! /etc/passwd and /etc/group: who a setting means, and what the environment then says.
+//! /etc/passwd and /etc/group: which ids a setting means, and what the environment then says.
 //!
-//! Pure: `run` reads the files, and libc is never asked, since it would load code and talk to
-//! daemons of the image as root (NSS, nscd).
+//! Pure: `run` reads the files. libc's lookups must not be used: they load code and talk to daemons of the
+//! image as root (NSS, nscd).
 #![forbid(unsafe_code)]
 
 pub mod entries;

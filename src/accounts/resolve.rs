@@ -1,6 +1,6 @@
 //! From the names and numbers of the settings to ids.
 //!
-//! Pure. It must never yield an id that was not written or found, least of all 0 or 4294967295.
+//! Pure. It must never return an id that was not written or found, least of all 0 or 4294967295.
 #![forbid(unsafe_code)]
 
 use crate::accounts::entries::Accounts;
@@ -10,15 +10,14 @@ use crate::settings::groups::GroupPolicy;
 use crate::settings::names;
 use crate::settings::user::{Ref, UserSpec};
 
-/// The ids that a `CAPSHIM_USER` stands for. No gid where neither the setting nor
-/// /etc/passwd has one.
+/// The ids that `CAPSHIM_USER` stands for. No gid if neither the setting nor /etc/passwd has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Identity {
     pub uid: Uid,
     pub gid: Option<Gid>,
 }
 
-/// Looks a `CAPSHIM_USER` up in what the files say.
+/// Looks `CAPSHIM_USER` up in the files' entries.
 pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal> {
     let of_user = |wrong: Refusal| wrong.of(names::USER, spec.to_string().as_bytes());
     let entry = accounts.target.as_ref();
@@ -55,7 +54,7 @@ pub fn resolve(spec: &UserSpec, accounts: &Accounts) -> Result<Identity, Refusal
     Ok(Identity { uid, gid })
 }
 
-/// Looks up the groups that `CAPSHIM_GROUPS` writes out.
+/// Looks up the groups that `CAPSHIM_GROUPS` lists.
 pub fn resolve_groups(policy: &GroupPolicy, accounts: &Accounts) -> Result<Vec<Gid>, Refusal> {
     let find = |group: &Ref<Gid>| match group {
         Ref::Id(gid) => Ok(*gid),
@@ -65,7 +64,7 @@ pub fn resolve_groups(policy: &GroupPolicy, accounts: &Accounts) -> Result<Vec<G
     policy.listed.iter().map(find).collect()
 }
 
-/// As for users, only root's own name may stand for 0.
+/// As with users, only the name root may stand for 0.
 fn named_group(name: &str, accounts: &Accounts) -> Result<Gid, Refusal> {
     let shown = shown(name.as_bytes());
     match accounts.group(name) {
@@ -81,7 +80,7 @@ fn named_group(name: &str, accounts: &Accounts) -> Result<Gid, Refusal> {
     }
 }
 
-/// A refusal for a bare uid without a gid anywhere.
+/// Refuses a uid if neither the setting nor a file gives it a gid.
 pub fn no_gid(spec: &UserSpec) -> Refusal {
     let value = spec.to_string();
     Refusal::new(Exit::Setting, format!("{}='{value}' has no entry in /etc/passwd and no group", names::USER))

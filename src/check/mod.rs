@@ -1,7 +1,7 @@
 //! `--check`: reports what this container was granted and what a run would do.
 //!
-//! The verdict comes from doing what a run does, in a child that ends instead of executing
-//! the command, once the kernel has said whether it would (`trial`); nothing outside of these
+//! The verdict comes from doing what a run does, in a child that ends instead of executing the command.
+//! Before that, the kernel says whether it would execute the command (`trial`). Nothing outside of these
 //! children changes.
 #![forbid(unsafe_code)]
 
@@ -31,7 +31,7 @@ use crate::settings::{Config, names};
 use crate::system;
 use crate::system::{Blocked, Ended};
 
-/// Reports through `print`. The exit code is the one that a run would end with, or 0.
+/// Reports through `print`. Returns the exit code that a run would end with, or 0.
 pub fn check(
     argv: &[&CStr],
     environment: &[&CStr],
@@ -74,26 +74,26 @@ pub fn check(
     attempt.verdict(&mut to)
 }
 
-/// What a run does, but for the stdio and exec.
+/// Does what a run does, except the stdio and exec.
 struct Attempt<'a, P> {
     start: &'a Credentials,
     plan: &'a Plan,
-    /// Empty without a command.
+    /// Empty if there is no command.
     argv: &'a [&'a CStr],
     environment: &'a [&'a CStr],
     blocked: Blocked,
     print: P,
 }
 
-/// The exit status of a child that could not do the attempt, since that takes another process.
+/// The exit status of a child that could not fork for the attempt.
 const NO_ROOM: c_int = 255;
 
-/// That of one that could not print its report. Its parent tries, and says why not.
+/// The exit status of a child that could not print its report. Its parent tries, and says why it fails.
 const UNPRINTED: c_int = 254;
 
 impl<P: Fn(&str) -> Result<()>> Attempt<'_, P> {
-    /// In a child, so that there is a report where a filter kills. Where there can be none, in this
-    /// process: there are then as many processes as in a run.
+    /// Attempts in a child, so that a filter that kills leaves a report. If no child is possible, attempts in
+    /// this process: that takes only as many processes as a run.
     fn verdict(&self, to: &mut Layout) -> Result<c_int> {
         let own = std::process::id() as c_int;
         if system::set_sigchld_ignored(false).is_err() || system::may_wait_for(own) != Err(Errno::ECHILD) {
@@ -114,7 +114,7 @@ impl<P: Fn(&str) -> Result<()>> Attempt<'_, P> {
         })
     }
 
-    /// Where a filter kills this process, the report so far is all that there is.
+    /// Prints the report so far, because a filter may kill this process.
     fn perform_alone(&self, to: &mut Layout) -> Result<c_int> {
         (self.print)(&to.take())?;
         match self.perform(to, None, true) {
@@ -176,12 +176,12 @@ impl<P: Fn(&str) -> Result<()>> Attempt<'_, P> {
         self.printed(to, refusal.exit as c_int)
     }
 
-    /// The report as far as it is written, and then this exit code.
+    /// Prints the report so far, and returns this exit code.
     fn printed(&self, to: &mut Layout, code: c_int) -> c_int {
         (self.print)(&to.take()).map_or(UNPRINTED, |()| code)
     }
 
-    /// One that exited has made its report.
+    /// A child that exited has printed its report.
     fn ended(&self, to: &mut Layout, ended: Ended) -> c_int {
         match ended {
             Ended::Exited(status) => status,

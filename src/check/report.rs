@@ -1,6 +1,6 @@
 //! The words of `--check`: what was granted, what was asked for, what a run would do.
 //!
-//! Pure: it words what was observed and decided elsewhere, and decides nothing itself.
+//! Pure: others observe and decide.
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
@@ -25,21 +25,21 @@ use crate::run::Prepared;
 use crate::settings::groups::Inherited;
 use crate::settings::{Config, names};
 
-/// How many groups are listed.
+/// A longer list of groups is cut.
 const MOST_GROUPS: usize = 64;
 
-/// What is told though nothing depends on it.
+/// Facts that are reported although nothing depends on them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Surroundings {
-    /// PR_GET_SECCOMP: 0 is off, 2 a filter.
+    /// PR_GET_SECCOMP: 0 means off, 2 means a filter.
     pub seccomp: Result<u32, Errno>,
-    /// The ranges of /proc/self/uid_map: first uid inside, first uid in the parent namespace, count.
-    /// `None` where it cannot be read.
+    /// The ranges of /proc/self/uid_map: first uid inside, first uid in the parent namespace, count. `None`
+    /// if it cannot be read.
     pub uid_map: Option<Vec<[i64; 3]>>,
     pub denies_setgroups: bool,
 }
 
-/// What the runtime gave.
+/// Reports what the runtime granted.
 pub fn granted(to: &mut Layout, start: &Credentials, surroundings: &Surroundings) {
     let version = env!("CARGO_PKG_VERSION");
     to.painted(
@@ -69,7 +69,7 @@ pub fn granted(to: &mut Layout, start: &Credentials, surroundings: &Surroundings
     to.row("this program", start.own_file.as_ref().map_or("unknown".to_owned(), own_file));
 }
 
-/// The settings as understood.
+/// Reports the settings as understood.
 pub fn settings(to: &mut Layout, config: &Config, is_set: impl Fn(&str) -> bool) {
     to.title("settings");
     let user = config.user.as_ref().map(|user| shown(user.to_string().as_bytes()));
@@ -85,7 +85,7 @@ pub fn settings(to: &mut Layout, config: &Config, is_set: impl Fn(&str) -> bool)
     }
 }
 
-/// The settings where they are not understood.
+/// Reports settings that were not understood.
 pub fn raw_settings<'a>(to: &mut Layout, entries: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
     to.title("settings, as they stand");
     for (name, value) in entries {
@@ -93,7 +93,7 @@ pub fn raw_settings<'a>(to: &mut Layout, entries: impl Iterator<Item = (&'a [u8]
     }
 }
 
-/// What was decided.
+/// Reports the plan.
 pub fn plan(to: &mut Layout, prepared: &Prepared) {
     let Prepared { config, start, accounts, plan } = prepared;
     to.title("groups of the application");
@@ -166,9 +166,9 @@ fn steps(to: &mut Layout, plan: &Plan) {
     );
 }
 
-/// Some steps and their numbers. Returns the next number.
+/// Adds steps to a numbered list. Returns the next number.
 fn items(to: &mut Layout, mut number: usize, steps: &[Step]) -> usize {
-    // One line for all the drops, which are many and stand together.
+    // All drops share one line: they are many and stand together.
     for alike in steps.chunk_by(|a, b| matches!((a, b), (Step::DropBounding(_), Step::DropBounding(_)))) {
         match alike {
             [step] => to.item(number, step),
@@ -190,7 +190,7 @@ fn items(to: &mut Layout, mut number: usize, steps: &[Step]) -> usize {
     number
 }
 
-/// The command, as the application's user finds it.
+/// Reports the command as the application's user finds it.
 pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
     let (path, holder) = (found.path.to_bytes(), found.effect.holder.to_bytes());
     to.title("command");
@@ -216,7 +216,7 @@ pub fn command(to: &mut Layout, name: &[u8], found: &Found) {
     to.row("", "programs that it executes are not examined: use --check -- /that/program");
 }
 
-/// A row of the command: exec itself was not tried.
+/// Adds that exec itself was not tried.
 pub fn untried(to: &mut Layout) {
     to.row(
         "execve",
@@ -230,7 +230,7 @@ fn outcome(to: &mut Layout) {
     to.title("outcome");
 }
 
-/// The application would start. What changes has both values, before and after.
+/// Reports that the application would start. A value that changes is shown before and after.
 pub fn starts(
     to: &mut Layout,
     start: &Credentials,
@@ -278,7 +278,7 @@ pub fn starts(
     }
 }
 
-/// It would not start, for this reason.
+/// Reports that the application would not start, and why.
 pub fn refused(to: &mut Layout, refusal: &Refusal) {
     outcome(to);
     to.painted(Paint::Red, "  the application would not start");
@@ -289,14 +289,14 @@ pub fn refused(to: &mut Layout, refusal: &Refusal) {
     to.line(&format!("  exit code {}", refusal.exit as u8));
 }
 
-/// Nothing is asked for.
+/// Reports that no setting asks for anything.
 pub fn nothing_set(to: &mut Layout) {
     outcome(to);
     to.line("  no CAPSHIM_ setting is there, so there is nothing to try; a run would be refused (78)");
     to.line("  hint:  set CAPSHIM_USER and CAPSHIM_CAPS as the application needs them, and check again");
 }
 
-/// A signal ended the attempt.
+/// Reports that a signal ended the attempt.
 pub fn killed(to: &mut Layout, signal: i32) {
     outcome(to);
     to.painted(Paint::Red, &format!("  signal {signal} ended the attempt, and would end a run"));
@@ -309,12 +309,12 @@ pub fn killed(to: &mut Layout, signal: i32) {
     to.line(&format!("  exit code {}", 128 + signal));
 }
 
-/// A value, and before it what it was, where that is another one.
+/// A value. If it changes, the old value comes before it.
 fn changes<T: PartialEq + Display>(before: T, after: T) -> String {
     if before == after { after.to_string() } else { format!("{before} -> {after}") }
 }
 
-/// A long list is only counted.
+/// The set, or only its size if it is long.
 fn in_short(set: CapSet) -> String {
     match set.numbers().count() {
         0..=LONG => set.to_string(),
@@ -325,7 +325,7 @@ fn in_short(set: CapSet) -> String {
 /// More capabilities than this are a long list.
 const LONG: usize = 12;
 
-/// A long list is not written out twice.
+/// The set, unless it is long and the same as permitted.
 fn unlike(permitted: CapSet, set: CapSet) -> String {
     if set == permitted && set.numbers().count() > LONG { "as permitted".to_owned() } else { set.to_string() }
 }

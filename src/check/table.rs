@@ -1,11 +1,11 @@
-//! How a report looks: titles, and labels with values below each other.
+//! The layout of a report: titles, and labels with values in a column.
 //!
 //! Pure; it knows nothing of what is reported.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
-/// Where the values begin, and how far they go.
+/// Where values begin, and where lines end.
 const COLUMN: usize = 24;
 const WIDTH: usize = 96;
 
@@ -18,7 +18,7 @@ pub enum Paint {
     Green = 32,
 }
 
-/// A report as far as it is written.
+/// A report that is being written.
 #[derive(Debug)]
 pub struct Layout {
     text: String,
@@ -28,7 +28,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Empty; in colour for a terminal whose reader wants it.
+    /// An empty report. `colour` is for a terminal whose reader wants it.
     pub fn new(colour: bool) -> Layout {
         Layout { text: String::new(), first: None, colour }
     }
@@ -44,7 +44,7 @@ impl Layout {
         text
     }
 
-    /// What follows is shown first, below the heading: a reader needs no more where it is good news.
+    /// Shows what follows first, below the heading: a reader of good news needs no more.
     pub fn first(&mut self) {
         self.first = Some(self.text.len());
     }
@@ -58,12 +58,12 @@ impl Layout {
         if self.colour { self.line(&format!("\x1b[{}m{line}\x1b[0m", paint as u8)) } else { self.line(line) }
     }
 
-    /// A label and its value, which goes on below itself where it is long.
+    /// A label and its value. A long value continues below itself.
     pub fn row(&mut self, label: impl fmt::Display, value: impl fmt::Display) {
         self.wrapped(format!("  {:<1$} ", label.to_string(), COLUMN - 3), COLUMN, &value.to_string());
     }
 
-    /// One of a numbered list.
+    /// An item of a numbered list.
     pub fn item(&mut self, number: impl fmt::Display, text: impl fmt::Display) {
         let number = format!("  {number:>2}. ");
         let column = number.len();

@@ -1,7 +1,7 @@
 //! Asks the kernel whether it would execute the command, for a report.
 //!
-//! A child performs the plan and really calls execve(2). It is traced, so that it stops before
-//! the program's first instruction, and is killed there: nothing of the command ever runs.
+//! A traced child performs the plan and calls execve(2). It is killed before the program's first instruction:
+//! nothing of the command ever runs.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, c_int};
@@ -17,30 +17,29 @@ use crate::process::apply;
 use crate::system::Ended;
 use crate::{command, system};
 
-/// What came of execve(2).
+/// The result of execve(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Answer {
     Executed,
     Failed(Errno),
-    /// The kernel gave up when the old program was gone already.
+    /// The kernel killed it when the old program was gone already.
     Killed(c_int),
 }
 
-/// Exit statuses of the child and its tracer, beside an errno, which is smaller. The signal is added
-/// to the first.
+/// Exit statuses of the child and its tracer, above every errno. KILLED has the signal added.
 const KILLED: c_int = 160;
 const EXECUTED: c_int = 254;
 const UNTRIED: c_int = 255;
 
-/// What the tracer says when it traces. A read that only pretends leaves the buffer as it is.
+/// The tracer's message. A faked read(2) leaves the buffer unchanged, so it is neither of these.
 const GO: u8 = b'G';
 const STOP: u8 = b'S';
 
-/// Asks. `None` where that cannot be done: it takes ptrace(2), and two processes more.
+/// Asks the kernel. `None` if that is not possible: it takes ptrace(2) and two more processes.
 pub(super) fn ask(plan: &Plan, start: &Credentials, argv: &[&CStr], environment: &[&CStr]) -> Option<Answer> {
     let command = argv.first()?;
     let attempt = || attempt(plan, start, command, argv, environment);
-    // Not in this process: where a filter kills for ptrace(2), there is still a report.
+    // In another process: if a filter kills for ptrace(2), there is still a report.
     let tracer = system::start_child(|| trace(attempt, plan).unwrap_or(UNTRIED)).ok()?;
     match system::wait_for(tracer).ok()? {
         Ended::Exited(UNTRIED) | Ended::Signaled(_) => None,
@@ -50,16 +49,16 @@ pub(super) fn ask(plan: &Plan, start: &Credentials, argv: &[&CStr], environment:
     }
 }
 
-/// Runs this in a traced child. The result is the exit status of either process.
+/// Runs this in a traced child. Returns the exit status of either process.
 ///
-/// The child is traced from its start on, as long as both have the same user and capabilities. No
-/// call of the plan depends on that. If the tracer dies, the kernel ends a traced child, and one
-/// that is not traced reads the end of the file.
+/// The child is traced from its start, while both have the same user and capabilities; no call of the plan
+/// depends on that. If the tracer dies, the kernel kills the child. If it was not traced yet, it reads the
+/// end of the file and ends.
 fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
     let (go, go_of_tracer) = system::pipe().ok()?;
-    // A start that gained its file's capabilities is undumpable, and cannot be traced. After this
-    // call those can trace it who have its user and all its capabilities. A change of user makes
-    // the child undumpable again. Where this call fails, tracing does.
+    // A start that gained its file's capabilities is undumpable, and cannot be traced. After this call, a
+    // process with its user and all its capabilities can trace it. A change of user makes the child
+    // undumpable again. If this call fails, tracing fails.
     let _ = set_dumpable(true);
     let Some(child) = system::fork().ok()? else {
         drop(go_of_tracer);
@@ -72,8 +71,8 @@ fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
         Some(Ended::Exited(status)) => Some(status),
         Some(Ended::Signaled(signal)) => Some(KILLED + signal),
         None => {
-            // To kill the child takes its user, or KILL. The end of this process would kill it, too,
-            // but PID 1 would have to reap it, and not every PID 1 does.
+            // Killing the child needs its user, or KILL. The end of this process kills it too, but then PID 1
+            // has to reap it, and not every PID 1 does.
             if apply::perform_all(&plan.steps).is_ok() && system::kill(child, libc::SIGKILL).is_ok() {
                 let _ = system::wait_for(child);
             }
@@ -82,7 +81,7 @@ fn trace(attempt: impl FnOnce() -> c_int, plan: &Plan) -> Option<c_int> {
     }
 }
 
-/// What a run does, without a word. What goes wrong before execve(2) is told by whoever reports.
+/// Does what a run does, but tells nothing. Another attempt reports what fails before execve(2).
 fn attempt(plan: &Plan, start: &Credentials, command: &CStr, argv: &[&CStr], environment: &[&CStr]) -> c_int {
     let Ok((verified, _)) = apply::apply(plan, start.clone()) else { return UNTRIED };
     let environment = environment::for_application(environment, &plan.start, &plan.target, None);

@@ -1,7 +1,7 @@
-//! What exec does to the credentials: the kernel's rule for the capability sets.
+//! The kernel's rule for the capability sets at exec.
 //!
-//! Pure. The rule is a diagnosis and not a guard, since the file can change before exec: that the
-//! application never gets more rests on no_new_privs and the bounding set.
+//! Pure. This is a diagnosis and no guard, because the file can change before exec. The application never
+//! gets more because of no_new_privs and the bounding set.
 #![forbid(unsafe_code)]
 
 use crate::model::caps::CapSet;
@@ -9,17 +9,17 @@ use crate::model::credentials::Securebits;
 use crate::model::file_caps::FileCaps;
 use crate::model::ids::{Gid, Uid};
 
-/// What an executable file brings into exec, on the mount where it lies.
+/// What an executable file contributes at exec, on its mount.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Executable {
     pub caps: Option<FileCaps>,
-    /// The owner of a set-user-ID file.
+    /// The owner, if the file is set-user-ID.
     pub set_uid: Option<Uid>,
-    /// The group of a set-group-ID file.
+    /// The group, if the file is set-group-ID.
     pub set_gid: Option<Gid>,
 }
 
-/// What of the credentials counts at exec. Real, effective and saved ids are equal.
+/// The credentials that count at exec. Real, effective and saved ids are equal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Before {
     pub uid: Uid,
@@ -32,7 +32,7 @@ pub struct Before {
     pub securebits: Securebits,
 }
 
-/// What the program holds after exec. Its ids, inheritable and bounding set stay.
+/// What the program holds after exec. Its ids, inheritable and bounding set do not change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct After {
     pub permitted: CapSet,
@@ -40,14 +40,13 @@ pub struct After {
     pub ambient: CapSet,
 }
 
-/// Why there is nothing to compute.
+/// Why there is no result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Obstacle {
-    /// exec would give these effective ids. What else it would do depends on the kernel's
-    /// version, and nobody who wants exactly what was asked wants that.
+    /// exec would give these effective ids. Its other effects depend on the kernel's version, so capshim
+    /// refuses them.
     ChangesIds { uid: Uid, gid: Gid },
-    /// exec fails with EPERM: the file has the effective bit and capabilities that it cannot
-    /// get.
+    /// exec fails with EPERM: the file has the effective bit, and capabilities that it cannot get.
     NotPermitted,
 }
 
@@ -58,7 +57,7 @@ pub enum Obstacle {
 /// E' = fE ? P' : A'
 /// A' = the file has capabilities ? none : A
 /// ```
-/// For root all of fI, fP and fE are set; with no_new_privs what the file gives is cut to P.
+/// For root, fI, fP and fE are all set. With no_new_privs, the file gives nothing beyond P.
 pub fn after_exec(before: &Before, file: &Executable) -> Result<After, Obstacle> {
     let uid = file.set_uid.filter(|_| !before.no_new_privs).unwrap_or(before.uid);
     let gid = file.set_gid.filter(|_| !before.no_new_privs).unwrap_or(before.gid);

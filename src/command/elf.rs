@@ -1,6 +1,6 @@
-//! As much of the ELF format as two messages need: which machine, and which loader (elf(5)).
+//! Reads two facts of an ELF file for messages: its machine and its loader (elf(5)).
 //!
-//! Only used to explain an exec that failed or would fail.
+//! It only serves to explain an exec that failed or would fail.
 #![forbid(unsafe_code)]
 
 use std::ffi::CStr;
@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::system;
 
-/// `e_machine`.
+/// The field `e_machine`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Machine(u16);
 
@@ -30,8 +30,8 @@ impl fmt::Display for Machine {
 }
 
 impl Machine {
-    /// Whether the kernel that runs this program may run one for that machine: the same, the
-    /// 32-bit one beside it, or unknown.
+    /// Whether this kernel may run a program for that machine: the same machine, its 32-bit sibling, or any
+    /// if this one is unknown.
     pub fn runs_here(self) -> bool {
         let here = machine_of_this_program();
         let beside = [(X86_64, Machine(3)), (AARCH64, Machine(40))];
@@ -39,7 +39,7 @@ impl Machine {
     }
 }
 
-/// The machine that this program was built for; 0 where no message needs it.
+/// The machine that this program was built for; 0 if no message needs it.
 pub fn machine_of_this_program() -> Machine {
     match std::env::consts::ARCH {
         "x86_64" => X86_64,
@@ -58,15 +58,15 @@ pub fn loader(path: &CStr) -> Option<Vec<u8>> {
     loader_in(&system::open(path).ok()?)
 }
 
-/// The same, from the opened file.
+/// The same, from an open file.
 pub fn loader_in(file: &impl FileExt) -> Option<Vec<u8>> {
     const PT_INTERP: u64 = 3;
-    /// Longer paths are no paths (PATH_MAX).
+    /// No path is longer (PATH_MAX).
     const LONGEST: usize = 4096;
     let mut header = [0; 64];
     file.read_at(&mut header, 0).ok()?;
     let wide = elf(&header)?[4] == 2;
-    // Where the program headers are, how many and how long, and in each the offset and size.
+    // Where the program headers are, their count and length; in each header, where offset and size are.
     let (table, count, length, offset, size) = if wide {
         (number(&header, 32, 8), number(&header, 56, 2), 56, (8, 8), (32, 8))
     } else {
@@ -86,12 +86,12 @@ pub fn loader_in(file: &impl FileExt) -> Option<Vec<u8>> {
     None
 }
 
-/// The little-endian number in `length` bytes from `at`, which must be within.
+/// The little-endian number in the `length` bytes at `at`, which must be inside of `bytes`.
 fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
     bytes[at..at + length].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The bytes again if they begin a little-endian ELF file.
+/// The same bytes, if they begin a little-endian ELF file.
 fn elf(head: &[u8]) -> Option<&[u8]> {
     (head.starts_with(b"\x7fELF") && head.get(5) == Some(&1)).then_some(head)
 }

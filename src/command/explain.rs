@@ -1,6 +1,6 @@
-//! Why execve(2) failed, or would fail, from the errno and from what the files look like.
+//! Explains why execve(2) failed or would fail, from the errno and the files.
 //!
-//! It only looks; nothing may be decided by it.
+//! It only looks, and nothing may be decided by it.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -16,8 +16,8 @@ use crate::process::chain::{self, Link, executable};
 use crate::process::reach::{self, Closed};
 use crate::system;
 
-/// Why execve(2) would refuse the command, as far as its files tell: for a report that cannot ask
-/// the kernel (see `trial`).
+/// Predicts from its files whether execve(2) would refuse the command, for a report that cannot ask the
+/// kernel (see `trial`).
 pub fn foresee(path: &CStr) -> Result<(), Refusal> {
     let (scripts, last) = chain::chain(path);
     let interpreters = scripts.iter().chain([&last]).skip(1);
@@ -27,7 +27,7 @@ pub fn foresee(path: &CStr) -> Result<(), Refusal> {
         (Some(errno), _) => errno,
         (None, Head::Script(_)) => Errno::ELOOP,
         (None, Head::BadScript) => Errno::ENOEXEC,
-        // It may be anything.
+        // An unreadable file may be anything.
         (None, Head::Other) if last.start.is_err() && !is_empty(&last.path) => return Ok(()),
         (None, Head::Other) => match elf::machine(last.head()) {
             Some(machine) if machine.runs_here() => {
@@ -42,17 +42,17 @@ pub fn foresee(path: &CStr) -> Result<(), Refusal> {
     Err(explain(path, errno))
 }
 
-/// The loader that a program needs and that cannot be executed, and why.
+/// The loader that a program needs, if it cannot be executed, and why.
 fn unusable_loader(program: &CStr) -> Option<(CString, Errno)> {
-    // A path ends before the first NUL byte.
+    // The path ends before the first NUL byte.
     let loader = CString::new(elf::loader(program)?).ok()?;
     let errno = executable(&loader).err()?;
     Some((loader, if errno == Errno::EISDIR { Errno::EACCES } else { errno }))
 }
 
-/// The loader that a program needs and that is none for the same machine, and why.
+/// The loader that a program needs, if it is no program for the same machine, and why.
 fn unfit_loader(program: &Link) -> Option<(CString, Errno)> {
-    /// The kernel reads a whole header.
+    /// The kernel reads a whole ELF header.
     const HEADER: usize = 64;
     let loader = Link::new(CString::new(elf::loader(&program.path)?).ok()?);
     let unknown = loader.start.is_err() && !is_empty(&loader.path);
@@ -70,7 +70,7 @@ pub fn denied(path: &CStr, errno: Errno) -> Refusal {
     with_access(refusal, path, errno)
 }
 
-/// Adds what gives the right to execute a file.
+/// Adds hints on how to get the right to execute a file.
 fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
     let on_noexec = || system::mount_flags(path).is_ok_and(|flags| flags.contains(FsFlags::ST_NOEXEC));
     let is_file = || stat(path).is_ok_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFREG);
@@ -92,17 +92,17 @@ fn with_access(refusal: Refusal, path: &CStr, errno: Errno) -> Refusal {
     }
 }
 
-/// Why execve(2) failed, from the errno and what the files look like.
+/// Explains why execve(2) failed, from the errno and the files.
 pub fn explain(path: &CStr, errno: Errno) -> Refusal {
     let (scripts, last) = chain::chain(path);
     let interpreter = shown(last.path.to_bytes());
-    // What the file that the kernel stumbled over is to the command.
+    // The file that the kernel failed on: the command itself, or its interpreter.
     let it = if scripts.is_empty() { "it".to_owned() } else { format!("its interpreter {interpreter}") };
     let call = format!("execve({}): {errno}", shown(path.to_bytes()));
     let refusal = |cause: String| Refusal::new(Exit::CannotExecute, format!("{call}: {cause}"));
     let there = stat(last.path.as_c_str()).is_ok();
     match (errno, scripts.last()) {
-        // Newer kernels look for an interpreter with an empty name.
+        // Newer kernels try to open an interpreter with an empty name.
         (Errno::ENOENT | Errno::EACCES, script)
             if script::head(last.head()) == Head::BadScript && executable(&last.path).is_ok() =>
         {
@@ -138,7 +138,7 @@ pub fn explain(path: &CStr, errno: Errno) -> Refusal {
             "scripts whose interpreters are scripts: name a program in the first line of {}",
             shown(path.to_bytes())
         )),
-        // setresuid(2) has passed over it, and exec is where it counts.
+        // setresuid(2) ignores that the process limit is exceeded, and exec then fails (execve(2)).
         (Errno::EAGAIN, _) => refusal("its user has as many processes as the limit allows".to_owned())
             .hint("raise the limit: Kubernetes: LimitNPROC=infinity in the node's service of the container runtime; Docker/Podman: --ulimit nproc=-1"),
         (Errno::EIO | Errno::ELIBBAD, _) => match unfit_loader(&last) {
@@ -153,7 +153,7 @@ pub fn explain(path: &CStr, errno: Errno) -> Refusal {
     }
 }
 
-/// ENOENT, but the file is there.
+/// Explains ENOENT although the file is there.
 fn explain_missing_loader(it: &str, path: &CStr, refusal: impl Fn(String) -> Refusal) -> Refusal {
     match elf::loader(path) {
         Some(loader) => refusal(format!("{it} needs the loader {}, which is missing", shown(&loader)))
@@ -163,7 +163,7 @@ fn explain_missing_loader(it: &str, path: &CStr, refusal: impl Fn(String) -> Ref
     }
 }
 
-/// ENOEXEC.
+/// Explains ENOEXEC.
 fn explain_format(it: &str, file: &Link, interprets: bool, refusal: impl Fn(String) -> Refusal) -> Refusal {
     let path = shown(file.path.to_bytes());
     if script::head(file.head()) == Head::BadScript {

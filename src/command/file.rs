@@ -1,5 +1,4 @@
-//! What the command's file does to the credentials at exec: reads it, and refuses it if the
-//! application would not hold exactly what was asked.
+//! Reads the command's file, and refuses it if the application would not hold exactly what was asked.
 //!
 //! A diagnosis: the file can change before exec (see `after_exec`).
 #![forbid(unsafe_code)]
@@ -23,17 +22,17 @@ use crate::process::chain::{self, Link};
 use crate::process::{observe, reach};
 use crate::system;
 
-/// What the command's file does at exec. It leaves the sets as they are, ambient aside.
+/// What the command's file does at exec. It changes no set except ambient.
 #[derive(Debug)]
 pub struct Effect {
-    /// The file whose attributes count: the command's, or that of its last interpreter.
+    /// The file whose attributes count: the command, or its last interpreter.
     pub holder: CString,
     pub caps: Option<FileCaps>,
-    /// It cannot be read, and may be a script: it can do no more than clear ambient.
+    /// It cannot be read and may be a script. At most it clears ambient.
     pub unread: bool,
-    /// What ambient is then.
+    /// The ambient set after exec.
     pub ambient: CapSet,
-    /// The programs that it starts will not inherit these capabilities.
+    /// The programs that it starts will not inherit these.
     pub lost: CapSet,
 }
 
@@ -44,8 +43,7 @@ impl Effect {
     }
 }
 
-/// Refuses a command whose file would leave the application with other credentials than it
-/// has now, with the remedy.
+/// Refuses a command, with the remedy, if its file would change the application's credentials.
 pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect> {
     let (_, Link { path: holder, start }) = chain::chain(path);
     let now = verified.credentials();
@@ -58,7 +56,7 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect> {
     if file == Executable::default() {
         return Ok(Effect { holder, caps: None, unread, ambient: now.caps, lost: CapSet::EMPTY });
     }
-    // Only a file that carries some makes the bounding set count.
+    // The bounding set counts only for a file with capabilities.
     if now.bounding.is_none() && file.caps.is_some() {
         before.bounding = observe::bounding()?;
     }
@@ -66,13 +64,13 @@ pub fn judge(path: &CStr, verified: &Verified) -> Result<Effect> {
     let after = outcome::judge(&before, &file).map_err(|unfit| {
         refusals::refusal(unfit, &name, file.caps.unwrap_or_default(), &before, verified.start())
     })?;
-    // What root's children hold comes from root's rule and not from ambient.
+    // Programs that root starts get their capabilities by root's rule and not by ambient.
     let lost = if now.uid == Uid::ROOT { CapSet::EMPTY } else { now.caps - after.ambient };
     Ok(Effect { holder, caps: file.caps, unread, ambient: after.ambient, lost })
 }
 
-/// A file that the kernel may execute and this process not read can be a script, whose
-/// interpreter's file is what counts. One that execve(2) will not get to is left to it.
+/// A file that may be executed but not read can be a script, and then its interpreter's file counts. If
+/// execve(2) cannot execute the file, it says so itself.
 fn refuse_unknown(file: &CStr, errno: Errno, before: &Before) -> Result<(), Refusal> {
     if chain::executable(file).is_err() || !outcome::depends_on_file(before) {
         return Ok(());
@@ -80,12 +78,12 @@ fn refuse_unknown(file: &CStr, errno: Errno, before: &Before) -> Result<(), Refu
     Err(refusals::unknown_file(&shown(file.to_bytes()), errno, before))
 }
 
-/// The name of the file that has the attributes, and not that of a link to it.
+/// The name of the file itself, and not of a link to it.
 fn name_of(path: &CStr) -> String {
     shown(reach::file_itself(path).to_bytes())
 }
 
-/// What a file would bring into exec. A file that is not there is left to execve(2) to name.
+/// What a file contributes at exec. If it is missing, execve(2) says so.
 fn executable_facts(path: &CStr) -> Result<Executable> {
     let Ok(status) = stat(path) else { return Ok(Executable::default()) };
     let name = || name_of(path);

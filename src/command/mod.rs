@@ -1,7 +1,7 @@
 //! Finds the command and executes it in place of this process, or says why that failed.
 //!
-//! All of it under the application's own identity, after the read-back: a `Verified` is needed
-//! for both. It never falls back to a shell.
+//! Both need a `Verified`: they happen under the application's identity, after the read-back. It never falls
+//! back to a shell.
 #![forbid(unsafe_code)]
 
 pub mod after_exec;
@@ -24,7 +24,7 @@ use crate::process::apply::Verified;
 use crate::process::failures;
 use crate::system;
 
-/// A command whose file was found and would leave the application what it is to have.
+/// A command whose file was found, and leaves the application what it asked for.
 #[derive(Debug)]
 pub struct Found {
     pub path: CString,
@@ -49,7 +49,7 @@ pub fn exec(verified: Verified, found: Found, argv: &[&CStr], environment: &[imp
     }
 }
 
-/// The call alone, which returns only if it failed.
+/// Makes the call, and returns only if it failed.
 pub fn execute(
     _verified: &Verified,
     found: &Found,

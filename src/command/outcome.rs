@@ -1,6 +1,6 @@
-//! What the application holds after exec, and whether that is what was asked.
+//! Decides whether the application holds after exec what was asked.
 //!
-//! Pure: the kernel's rule is in `after_exec`; what the command's file is, `file` reads.
+//! Pure: `after_exec` has the kernel's rule, and `file` reads the command's file.
 #![forbid(unsafe_code)]
 
 use crate::command::after_exec::{After, Before, Executable, Obstacle, after_exec};
@@ -8,8 +8,8 @@ use crate::model::credentials::Securebits;
 use crate::model::expected::Expected;
 use crate::model::file_caps::FileCaps;
 
-/// What holds just before exec, when the plan has been performed and verified. Where the bounding
-/// set was not read it is at least that.
+/// The credentials just before exec, after the plan was performed and verified. A bounding set that was not
+/// read contains at least the request.
 pub fn before_exec(planned: &Expected, securebits: Securebits) -> Before {
     Before {
         uid: planned.uid,
@@ -23,17 +23,16 @@ pub fn before_exec(planned: &Expected, securebits: Securebits) -> Before {
     }
 }
 
-/// Why the application is not to be executed from this file.
+/// Why the application may not be executed from this file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Unfit {
     Exec(Obstacle),
-    /// Its permitted or effective set would be more or less than the request.
+    /// The permitted or effective set would be more or less than the request.
     Differs(After),
 }
 
-/// What the application would hold, or why it is not to: its ids would change, or its permitted or
-/// effective set would be more or less than the request. Only ambient may be lost: then its children
-/// do not inherit.
+/// What the application would hold. Refuses a change of ids, and a permitted or effective set that differs
+/// from the request. Only ambient may be lost: then child programs do not inherit.
 pub fn judge(before: &Before, file: &Executable) -> Result<After, Unfit> {
     let after = after_exec(before, file).map_err(Unfit::Exec)?;
     if after.permitted == before.permitted && after.effective == before.permitted {
@@ -43,8 +42,8 @@ pub fn judge(before: &Before, file: &Executable) -> Result<After, Unfit> {
     }
 }
 
-/// Whether any file could leave the application with other credentials. With no_new_privs none
-/// gives it something, and the attribute that takes most away is an empty one.
+/// Whether any file could change the application's credentials. With no_new_privs no file adds anything, and
+/// an empty attribute takes the most away.
 pub fn depends_on_file(before: &Before) -> bool {
     let empty = Executable { caps: Some(FileCaps::default()), ..Executable::default() };
     let keeps = |after: After| (after.permitted, after.effective) == (before.permitted, before.permitted);

@@ -1,5 +1,4 @@
-//! The words of a refusal because of the command's file: its exit code, its cause, and the ways out of
-//! it.
+//! The words of a refusal because of the command's file: exit code, cause and hints.
 //!
 //! Pure.
 #![forbid(unsafe_code)]
@@ -14,7 +13,7 @@ use crate::model::error::{Exit, Refusal};
 use crate::model::file_caps::FileCaps;
 use crate::settings::names;
 
-/// The file has these capabilities. `start` is what there was before anything was dropped.
+/// Refuses a file with these capabilities. `start` has the credentials before anything was dropped.
 pub fn refusal(unfit: Unfit, name: &str, caps: FileCaps, before: &Before, start: &Credentials) -> Refusal {
     let refused = |cause: String| Refusal::new(Exit::CannotExecute, format!("{name}: {cause}"));
     match unfit {
@@ -26,7 +25,7 @@ pub fn refusal(unfit: Unfit, name: &str, caps: FileCaps, before: &Before, start:
         ))
         .hint(format!("remove the bits: chmod u-s,g-s {name}"))
         .or(format!("{}: they do not count then", hints::leave_out(names::NO_NEW_PRIVS))),
-        // They were not granted, or were dropped from the bounding set because nobody asked for them.
+        // They were not granted, or capshim dropped them because nobody asked for them.
         Unfit::Exec(Obstacle::NotPermitted) => {
             let lacking = caps.permitted - before.bounding;
             let why = if lacking.is_subset_of(start.bounding.unwrap_or(before.bounding)) {
@@ -50,13 +49,13 @@ pub fn refusal(unfit: Unfit, name: &str, caps: FileCaps, before: &Before, start:
     }
 }
 
-/// The kernel refuses to execute the command's file, with EINVAL.
+/// The kernel refuses to execute the command's file with EINVAL.
 pub fn malformed_attribute(name: &str) -> Refusal {
     let cause = format!("{name}: its security.capability attribute is malformed, so it cannot be executed");
     without_capabilities(Refusal::new(Exit::CannotExecute, cause), name)
 }
 
-/// A file that the application's user may execute and not read, where that matters.
+/// The application's user may execute the file but not read it, and that matters.
 pub fn unknown_file(name: &str, errno: Errno, before: &Before) -> Refusal {
     let refusal = Refusal::new(
         Exit::CannotExecute,
@@ -87,8 +86,8 @@ fn without_capabilities(refusal: Refusal, name: &str) -> Refusal {
         ))
 }
 
-/// A third way is there where the file makes its permitted set effective and could be given the same
-/// request: where root switches, or where no_new_privs makes sure that nothing is regained.
+/// Adds a third way if `CAPSHIM_CAPS` can ask for what the file makes effective. It needs a switch from root,
+/// or no_new_privs, so that nothing can be regained.
 fn with_other_capabilities(
     refusal: Refusal,
     name: &str,

@@ -1,6 +1,6 @@
 //! Finds the command by PATH, as the application's user.
 //!
-//! It only looks. Empty entries of PATH are skipped: they would be the working directory.
+//! It only looks. It skips empty entries of PATH, which would mean the working directory.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -11,10 +11,10 @@ use crate::command::explain::denied;
 use crate::model::error::{Exit, Refusal, shown};
 use crate::process::chain::executable;
 
-/// Docker's default, for an environment without PATH.
+/// Docker's default, if the environment has no PATH.
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// As execvp(3) searches, but for the empty entries of PATH.
+/// Searches like execvp(3), but skips empty entries of PATH.
 pub fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
     let name = || shown(command.to_bytes());
     if command.to_bytes().contains(&b'/') {
@@ -28,8 +28,8 @@ pub fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
             Err(errno) => Err(denied(command, errno)),
         };
     }
-    // No file has such a name. As in libc, it is not tried in each folder: that would take the
-    // name's length times PATH's.
+    // No file has such a long name. As in libc it is not tried in each folder: that would cost its length
+    // times the length of PATH.
     if command.to_bytes().len() > libc::NAME_MAX as usize {
         return Err(denied(command, Errno::ENAMETOOLONG));
     }
@@ -53,11 +53,10 @@ pub fn search(command: &CStr, path: Option<&[u8]>) -> Result<CString, Refusal> {
     }))
 }
 
-/// The files that a command without a slash may be, in PATH's order. Empty entries are
-/// skipped: they would be the working directory.
+/// The files that a command without a slash may be, in PATH's order.
 pub fn candidates(command: &CStr, path: &[u8]) -> impl Iterator<Item = CString> {
     let directories = path.split(|&byte| byte == b':').filter(|directory| !directory.is_empty());
-    // Neither part has a NUL byte where both come from C strings.
+    // C strings contain no NUL byte, so this always succeeds.
     directories.filter_map(|directory| CString::new([directory, b"/", command.to_bytes()].concat()).ok())
 }
 

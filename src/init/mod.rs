@@ -1,9 +1,8 @@
-//! The start of init mode: a fork, and a parent that holds nothing and stays (`supervise`).
+//! The start of init mode: a fork, and a parent that drops everything and stays (`supervise`).
 //!
-//! It decides nothing about credentials: `plan::init` does. The child goes on to the command
-//! through a gate, which opens only when the parent has let go of everything. Until then
-//! nothing that fails is a warning, and one of the two speaks: the child as long as it has
-//! not said that it is ready, and the parent after that.
+//! It decides nothing about credentials; `plan::init` does. The child waits at a gate before exec. The parent
+//! opens the gate when it holds nothing. Until then every failure ends the run. The child reports failures
+//! until it says that it is ready, and then the parent does.
 #![forbid(unsafe_code)]
 
 pub mod signals;
@@ -30,22 +29,22 @@ use crate::process::failures;
 use crate::system;
 use crate::system::{Blocked, Ended};
 
-/// Which process this is, once the plan has been performed.
+/// Which process this is after the plan was performed.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 pub enum Side<'a> {
-    /// The one that becomes the application, when it has passed the gate.
+    /// Becomes the application after it has passed the gate.
     Application(Verified, Vec<Note>, Gate),
     Parent(Parent<'a>),
 }
 
-/// What the child says when nothing but exec is left to do.
+/// The child's message when only exec is left to do.
 const READY: u8 = b'R';
 
-/// What the parent says when it holds nothing. The end of the file must follow: only then has
-/// it closed the last of its descriptors.
+/// The parent's message when it holds nothing. The end of the file must follow: it proves that the parent has
+/// closed its last descriptor.
 const GO: u8 = b'G';
 
-/// Performs the plan: in this process, or in init mode in a child of it.
+/// Performs the plan in this process, or in init mode in a child.
 pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result<Side<'a>> {
     let Some(init) = &plan.init else {
         let (verified, notes) = apply::apply(plan, start)?;
@@ -68,14 +67,14 @@ pub fn apply<'a>(plan: &'a Plan, start: Credentials, blocked: Blocked) -> Result
     Ok(Side::Application(verified, notes, gate))
 }
 
-/// What the two processes have in common.
+/// The pipes and settings that both processes inherit from the start.
 struct Means {
     ready: (OwnedFd, OwnedFd),
     go: (OwnedFd, OwnedFd),
     ignores_sigchld: bool,
 }
 
-/// All that comes before the fork.
+/// Everything before the fork.
 fn prepare(steps: &[Step], blocked: Blocked) -> Result<(Vec<Note>, Means)> {
     blocked.is_done().context("rt_sigprocmask(SIG_BLOCK)")?;
     let notes = apply::perform_all(steps)?;
@@ -84,22 +83,22 @@ fn prepare(steps: &[Step], blocked: Blocked) -> Result<(Vec<Note>, Means)> {
     Ok((notes, Means { ready, go, ignores_sigchld }))
 }
 
-/// Both ends beyond the standard streams, which may have been closed: what is written to
-/// standard error must not end up in here.
+/// Makes a pipe with both ends above 2. The standard streams may be closed, and a message to standard error
+/// must not get into the pipe.
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
-    // dup(2) with a lower bound of 3.
+    // try_clone is dup(2) with a lower bound of 3.
     let moved = |end: OwnedFd| if end.as_raw_fd() > 2 { Ok(end) } else { end.try_clone() };
     let (reader, writer) = system::pipe().context("pipe2")?;
     let ends = moved(reader).and_then(|reader| Ok((reader, moved(writer)?)));
     ends.map_err(|error| errno_of(&error)).context("fcntl(F_DUPFD_CLOEXEC)")
 }
 
-/// What lies between the child and exec; nothing, without a parent.
+/// Stops the child before exec. Without a parent it is open.
 #[must_use]
 pub struct Gate(Option<Waiting>);
 
 struct Waiting {
-    /// The process that this was before the fork.
+    /// The process id before the fork.
     started: u32,
     ready: OwnedFd,
     go: OwnedFd,
@@ -108,13 +107,13 @@ struct Waiting {
 }
 
 impl Gate {
-    /// Which process the environment came to, and which one it goes on to, where these are two. The
-    /// parent's number is the one that it has for itself: the child may see it as 0.
+    /// The process id before the fork and the one after it; `None` without a fork. The first is the number
+    /// that the parent has for itself: the child may see it as 0.
     pub fn renumbering(&self) -> Option<Renumbering> {
         self.0.as_ref().map(|waiting| Renumbering { from: waiting.started, to: std::process::id() })
     }
 
-    /// Waits until the parent opens it, and undoes what was done to signals.
+    /// Waits until the parent opens the gate, and restores the signal settings.
     pub fn pass(self) -> Result<()> {
         let Some(Waiting { ready, go, blocked, ignores_sigchld, .. }) = self.0 else { return Ok(()) };
         write_byte(&ready, READY).context("write(pipe)")?;
@@ -134,28 +133,26 @@ impl Gate {
     }
 }
 
-/// The process that stays.
+/// The process that stays as init.
 pub struct Parent<'a> {
     init: &'a InitPlan,
     child: Child,
-    /// Where the child says that it is ready.
+    /// The child says here that it is ready.
     ready: OwnedFd,
-    /// Where it is told to go.
+    /// The parent says here that the child may go.
     go: OwnedFd,
-    /// The child's ends of both.
+    /// The child's ends of both pipes.
     childs: [OwnedFd; 2],
 }
 
 impl Parent<'_> {
-    /// Gives up everything, lets the child go, and serves it to its end. The result is the exit
-    /// code: the child's own.
+    /// Gives up everything, lets the child go, and serves it until it ends. Returns the child's exit code.
     pub fn stay(self, warn: impl Fn(Note)) -> Result<c_int> {
         let ended = self.let_go(Child::stand_alone, |child| child.serve(warn).map(Ended::Exited))?;
         Ok(signals::exit_code(ended))
     }
 
-    /// The same for a check, whose child only says what it finds: without a change that anybody
-    /// else could notice.
+    /// The same for a check. The child only reports, and nothing changes that another process could notice.
     pub fn rehearse(self) -> Result<Ended> {
         self.let_go(Child::stay_together, |child| child.wait().context("waitid"))
     }
@@ -167,7 +164,7 @@ impl Parent<'_> {
     ) -> Result<Ended> {
         let Parent { init, mut child, ready, go, childs } = self;
         let result = match childs.into_iter().try_for_each(close).and_then(|()| read_byte(&ready)) {
-            // The child has ended, and has said why. One that has not sees the end of the file.
+            // The child has ended and said why. If it still runs, the closed pipe ends it.
             Ok(None) => {
                 drop(go);
                 return child.wait().context("waitid");
@@ -182,7 +179,7 @@ impl Parent<'_> {
         };
         let result = match result {
             Ok(()) => close(go).and_then(|()| serve(&mut child)),
-            // `go` is closed after the child's end: at the end of the file it would speak, too.
+            // `go` stays open until the child has ended: at the end of the file the child would report, too.
             Err(error) => Err(error),
         };
         result.map_err(|error| {
@@ -202,20 +199,19 @@ fn hold_nothing(init: &InitPlan) -> Result<()> {
     apply::perform_all(&init.then).map(drop)
 }
 
-/// With nothing left open but the standard streams and this.
+/// Says GO when only the standard streams and `go` are open.
 fn say_go(go: &OwnedFd) -> Result<()> {
-    // So that no mount is in use for its sake. A root that may not be searched is no harm.
+    // So that this process keeps no mount busy. A failure does not matter.
     let _ = chdir(c"/");
     system::close_all_but(go.as_fd());
     match write_byte(go, GO) {
-        // Somebody has killed the child.
+        // EPIPE: somebody has killed the child.
         Ok(()) | Err(Errno::EPIPE) => Ok(()),
         Err(errno) => Err(errno).context("write(pipe)"),
     }
 }
 
-/// Certainly: each process waits for the end of the file that the other one writes, and would
-/// wait for ever if it were open in a place where it should not be.
+/// Closes it and checks: a pipe end left open would make the other process wait forever.
 fn close(go: OwnedFd) -> Result<()> {
     let number = go.as_raw_fd();
     unistd::close(go).context("close(pipe)")?;
@@ -226,7 +222,8 @@ fn close(go: OwnedFd) -> Result<()> {
     }
 }
 
-/// A lie is told from a byte by what the buffer holds before.
+/// Reads one byte; `None` at the end of the file. The buffer starts as 0, neither READY nor GO, so a faked
+/// read(2) is noticed.
 fn read_byte(pipe: &OwnedFd) -> Result<Option<u8>> {
     let mut byte = [0];
     loop {

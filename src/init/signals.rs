@@ -1,13 +1,13 @@
-//! What init mode makes of signals and of its child's changes.
+//! Decides how init mode reacts to signals and to its child's changes.
 //!
-//! Pure; `supervise` does it.
+//! Pure; `supervise` acts.
 #![forbid(unsafe_code)]
 
 use std::ffi::c_int;
 
 use crate::system::Ended;
 
-/// The exit code that a shell would give: 128 and the number for a signal.
+/// The exit code that a shell would report: for a signal, 128 plus its number.
 pub fn exit_code(ended: Ended) -> c_int {
     match ended {
         Ended::Exited(status) => status,
@@ -15,7 +15,7 @@ pub fn exit_code(ended: Ended) -> c_int {
     }
 }
 
-/// Whose process group has the terminal's foreground (tcgetpgrp(3)).
+/// Whose process group is in the terminal's foreground (tcgetpgrp(3)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Foreground {
     /// There is no controlling terminal.
@@ -25,24 +25,23 @@ pub enum Foreground {
     Another,
 }
 
-/// What follows when the child has stopped.
+/// How the parent reacts when the child has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OnStop {
-    /// The sender of that signal will continue it.
+    /// Do nothing: the sender of the signal will continue the child.
     Leave,
-    /// Nobody else will; or it wants the terminal, and the terminal is free.
+    /// Continue the child: nobody else will, or it wants the terminal and the terminal is free.
     Continue,
-    /// This process stops by the same signal, with all of the job, so that the shell sees it. Then it
-    /// continues the child.
+    /// Stop this process and its job by the same signal, so that the shell notices. Then continue the child.
     Stop(c_int),
 }
 
-/// TSTP, TTIN and TTOU are job control's: a shell that sees them stops all of the job. SIGSTOP
-/// is another's business, unless the child had the terminal, which nobody could use then;
-/// editors stop themselves so after Ctrl-Z. Without a terminal there is no job control.
+/// SIGTSTP, SIGTTIN and SIGTTOU belong to job control: a shell that sees them stops the whole job. SIGSTOP is
+/// left to its sender, unless the child had the terminal: nobody could use the terminal then. Editors stop
+/// themselves by SIGSTOP after Ctrl-Z. Without a terminal there is no job control.
 ///
-/// Without `job_control` no shell manages this process as a job: the kernel does not stop it by
-/// these signals, and nobody else would continue its child.
+/// Without `job_control` no shell manages this process as a job. The kernel does not stop it by these
+/// signals, and nobody else would continue its child.
 pub fn on_stop(signal: c_int, foreground: Foreground, job_control: bool) -> OnStop {
     let stop = match (signal, foreground) {
         (libc::SIGTTIN | libc::SIGTTOU, Foreground::Own) => return OnStop::Continue,
@@ -57,10 +56,9 @@ pub fn on_stop(signal: c_int, foreground: Foreground, job_control: bool) -> OnSt
     }
 }
 
-/// Whether the child gets the terminal's foreground when it continues. `managed` says that
-/// somebody has continued this process, a shell: then only what the shell gave to this
-/// process's group is passed on. Else a child that was stopped for want of the terminal would
-/// be stopped again at once, and for ever.
+/// Whether the child gets the terminal's foreground when it continues. `managed` means that a shell has
+/// continued this process: then only a foreground that the shell gave is passed on. Without a shell, a child
+/// that stopped for lack of the terminal would stop again at once, forever.
 pub fn takes_foreground(signal: c_int, foreground: Foreground, managed: bool) -> bool {
     match foreground {
         Foreground::Own => true,

@@ -1,7 +1,7 @@
-//! The parent's life in init mode: it forwards signals, reaps, and passes the terminal on.
+//! The parent in init mode: it forwards signals, reaps children, and passes the terminal on.
 //!
-//! It holds nothing, and has no part in how the application started (`init`). What follows from
-//! a signal or a stop is decided in `signals`.
+//! It holds no capability, and does not start the application (`init` does). `signals` decides how to react
+//! to a signal or a stop.
 #![forbid(unsafe_code)]
 
 use std::ffi::c_int;
@@ -17,11 +17,11 @@ use crate::plan::notes::Note;
 use crate::system;
 use crate::system::{Changed, Ended, Signal};
 
-/// The application, as its parent has to do with it.
+/// The application, as its parent sees it.
 pub struct Child {
     pid: Pid,
     forward: Forward,
-    /// Why signals could not be forwarded, as far as that was said.
+    /// The errors that a warning has already named.
     warned: Vec<Errno>,
 }
 
@@ -30,37 +30,37 @@ impl Child {
         Child { pid: Pid::from_raw(pid), forward, warned: Vec::new() }
     }
 
-    /// Waits for its end, at which it has said why.
+    /// Waits until it ends. The child has then said why.
     pub fn wait(&self) -> Result<Ended, Errno> {
         system::wait_for(self.pid.as_raw())
     }
 
-    /// Gives it a process group of its own, and the terminal's foreground if that is ours.
+    /// Gives it its own process group, and the terminal's foreground if this process has it.
     pub fn stand_alone(&self) -> Result<()> {
         set_group(self.pid, self.pid)
     }
 
-    /// The same calls, by which nothing changes (`check`).
+    /// Makes the same calls, with values that change nothing (`check`).
     pub fn stay_together(&self) -> Result<()> {
         set_group(self.pid, getpgrp())
     }
 
-    /// Fails where the calls do that its life will rest on. Nothing is taken notice of by them.
+    /// Fails if a call that `serve` needs would fail. Nobody notices these calls.
     pub fn can_be_served(&self) -> Result<()> {
         system::may_wait_for_signal().context("rt_sigtimedwait")?;
         system::may_wait_for(self.pid.as_raw()).context("waitid")
     }
 
-    /// Ends it, since it cannot be served: before it was let go it then says nothing.
+    /// Kills the child, because it cannot be served. If the gate is still closed, the child reports nothing.
     pub fn give_up(&self) {
         self.pass_terminal(Foreground::Child, getpgrp());
         if system::kill(self.pid.as_raw(), libc::SIGKILL).is_ok() {
-            // There is nothing to learn from how it ended.
+            // How it ended does not matter.
             let _ = self.wait();
         }
     }
 
-    /// Forwards and reaps until its end.
+    /// Forwards signals and reaps children until this child ends. Returns its exit code.
     pub fn serve(&mut self, warn: impl Fn(Note)) -> Result<c_int> {
         loop {
             let signal = system::wait_for_signal().context("rt_sigtimedwait")?;
@@ -71,23 +71,24 @@ impl Child {
                         return Ok(code);
                     }
                 }
-                // Below another init the child's kill(-1) reaches this process, and is not for the child.
-                // As PID 1 it is left out of that, and what the child sends asks it to end the container.
+                // Behind another init, the child's kill(-1) reaches this process too, and must not go back to
+                // the child. PID 1 gets no such signal: what the child sends to it is meant to end the
+                // container.
                 _ if signal.sender() == Some(self.pid.as_raw()) && std::process::id() != 1 => {}
                 _ => self.forward(&signal, &warn),
             }
         }
     }
 
-    /// Takes notice of all children that have ended or stopped: signals of the same kind
-    /// coalesce. The exit code if it was the child, after which nobody else matters.
+    /// Handles all children that have ended or stopped, because signals of one kind coalesce. Returns the
+    /// exit code if this child has ended.
     fn reap(&mut self) -> Result<Option<c_int>> {
         while let Some((process, changed)) = system::next_change().context("waitid")? {
             match changed {
-                // Orphans that came to this process.
+                // An orphan that came to this process.
                 _ if process != self.pid.as_raw() => {}
                 Changed::Ended(ended) => return Ok(Some(signals::exit_code(ended))),
-                // No more than the job's control is lost where that fails.
+                // If this fails, only job control is lost.
                 Changed::Stopped(signal) => self.stopped(signal).unwrap_or_default(),
             }
         }
@@ -102,11 +103,12 @@ impl Child {
         let (call, to, result) = match self.forward {
             Forward::Group => ("kill", self.whole(), system::kill(self.whole(), number)),
             Forward::Process if signal.is_queued() => match signal.pass_on(child) {
-                // It comes all the same, if not as often as it was sent.
+                // The queue is full. kill(2) still delivers the signal, but maybe not as often as it was
+                // sent.
                 Err(errno @ Errno::EAGAIN) => {
                     ("rt_sigqueueinfo", child, system::kill(child, number).and(Err(errno)))
                 }
-                // Where a filter forbids that, the signal is worth more than its data.
+                // A filter forbids the call. The signal matters more than its data.
                 Err(_) => ("kill", child, system::kill(child, number)),
                 Ok(()) => return,
             },
@@ -127,9 +129,9 @@ impl Child {
             OnStop::Continue => {}
             OnStop::Stop(signal) => {
                 self.pass_terminal(Foreground::Child, getpgrp());
-                // A stop takes what is to continue this process out of the queue (signal(7)): what is
-                // there already came after the stop that it is for. What comes in the moment between
-                // these calls is lost, but whoever has this for a job waits until it has stopped.
+                // Stopping discards a pending SIGCONT (signal(7)). One that is pending now came after the
+                // child's stop, so take it first. One that comes between the two calls is lost, but a shell
+                // waits until its job has stopped.
                 managed = system::take_signal(libc::SIGCONT)?;
                 if !managed {
                     system::stop_group(signal)?;
@@ -141,17 +143,17 @@ impl Child {
         if signals::takes_foreground(signal, foreground, managed) {
             self.pass_terminal(foreground, self.group());
         }
-        // A shell would continue all of the job.
+        // The whole group, as a shell does.
         system::kill(self.whole(), libc::SIGCONT)
     }
 
-    /// The child's process group: its own, unless it has joined another since.
+    /// The child's process group: its own, unless it has joined another.
     fn group(&self) -> Pid {
         getpgid(Some(self.pid)).unwrap_or(self.pid)
     }
 
-    /// Its process group for kill(2); itself alone where it has joined this process's, one of
-    /// another PID namespace, or PID 1's: -1 would mean every process there is.
+    /// The child's process group for kill(2). Only the child itself if it joined this process's group, one of
+    /// another PID namespace, or PID 1's: -1 would mean every process.
     fn whole(&self) -> c_int {
         match self.group() {
             group if group == getpgrp() || !is_group(group) => self.pid.as_raw(),
@@ -169,8 +171,8 @@ impl Child {
         }
     }
 
-    /// Gives the terminal's foreground to a group, if it is there where it is expected. A
-    /// terminal that has gone away is nobody's.
+    /// Gives the terminal's foreground to a group, if `from` has it. Errors are ignored: the terminal may be
+    /// gone.
     fn pass_terminal(&self, from: Foreground, to: Pid) {
         if from == self.foreground() {
             on_terminal(|terminal| tcsetpgrp(terminal, to));
@@ -178,8 +180,8 @@ impl Child {
     }
 }
 
-/// Puts a process into a group, and gives that the foreground of standard input, where it is a
-/// terminal whose foreground this process's group has.
+/// Puts a process into a group. If this process's group has the foreground of the terminal on standard input,
+/// the group gets it.
 fn set_group(process: Pid, group: Pid) -> Result<()> {
     setpgid(process, group).context("setpgid")?;
     let is_ours = |stdin: &BorrowedFd| is_named(getpgrp()) && tcgetpgrp(stdin) == Ok(getpgrp());
@@ -189,25 +191,25 @@ fn set_group(process: Pid, group: Pid) -> Result<()> {
     }
 }
 
-/// Whether a shell manages this process as a job. The process group of a session's leader is orphaned,
-/// since the leader's parent is outside of the session (setpgid(2)). Both ids read as 0 where they
-/// are of another PID namespace.
+/// Whether a shell manages this process as a job. A session leader's process group is orphaned, because the
+/// leader's parent is in another session (setpgid(2)). Both ids read as 0 if they belong to another PID
+/// namespace.
 fn has_job_control() -> Result<bool, Errno> {
     Ok(std::process::id() != 1 && getsid(None)? != getpgrp())
 }
 
-/// Of another PID namespace, all process groups are 0.
+/// Every process group of another PID namespace reads as 0.
 fn is_named(group: Pid) -> bool {
     group.as_raw() > 0
 }
 
-/// Whether kill(2) takes the negative number for a process group.
+/// Whether kill(2) takes the negative number as a process group.
 fn is_group(group: Pid) -> bool {
     group.as_raw() > 1
 }
 
-/// On the controlling terminal: standard input, or that which a child may have opened for
-/// itself. `None` without one.
+/// Calls this on the controlling terminal: standard input, or one that a child may have opened for itself.
+/// `None` without a terminal.
 fn on_terminal<T>(call: impl Fn(BorrowedFd) -> nix::Result<T>) -> Option<T> {
     if let Some(result) = stdin().and_then(|stdin| call(stdin).ok()) {
         return Some(result);

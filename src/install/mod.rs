@@ -1,7 +1,7 @@
 //! `--install`: copies this program to a path, with permitted file capabilities if asked.
 //!
-//! All or nothing: the target is what it was or the whole new file, and nothing else is left
-//! behind. It never raises a capability to do so, and never writes through what is there.
+//! All or nothing: the target stays as it was or is the whole new file, and nothing else is left behind. It
+//! never raises a capability, and never writes through an existing file or link.
 #![forbid(unsafe_code)]
 
 pub mod refusals;
@@ -29,7 +29,7 @@ use crate::plan::notes::Note;
 use crate::process::{observe, own_file};
 use crate::{plan, system};
 
-/// What was done.
+/// The result of an installation.
 #[derive(Debug)]
 pub struct Installed {
     path: String,
@@ -47,23 +47,23 @@ impl fmt::Display for Installed {
     }
 }
 
-/// Copies this program to `path`, or into the directory that `path` is. The copy has these file
-/// capabilities, permitted, or none.
+/// Copies this program to `path`, or into it if it is a directory. The copy has these file capabilities,
+/// permitted, or none.
 pub fn install(path: &CStr, file_caps: CapSet) -> anyhow::Result<Installed> {
     let start = observe::read()?;
     plan::refuse_set_id(&start, own_file::path)?;
     refuse_effective_file(&start)?;
     let program = this_program()?;
     let target = Target::find(path, file_caps, start)?;
-    // A signal would leave the temporary file behind: a terminal's interrupt, or SIGXFSZ where
-    // the size of files is limited, in place of which write(2) then says EFBIG.
+    // A signal would leave the temporary file behind, for example a terminal's interrupt. With SIGXFSZ
+    // blocked, write(2) reports EFBIG if the size of files is limited.
     system::block_signals().map_err(|errno| refusals::failed("rt_sigprocmask", errno))?;
     target.replace(&program)?;
     Ok(Installed { path: target.path(), caps: target.caps, notes: target.notes() })
 }
 
-/// Right after exec, another user than root has effective, beyond ambient, only what a file
-/// with the effective bit gave: whoever may execute that could write with it.
+/// Right after exec, a non-root process has effective only ambient and the capabilities of a file with the
+/// effective bit. Anyone who may execute such a file could write with them.
 fn refuse_effective_file(start: &Credentials) -> Result<(), Refusal> {
     let given = start.effective - start.ambient;
     if given.is_empty() || start.uid.effective == Uid::ROOT {
@@ -73,7 +73,7 @@ fn refuse_effective_file(start: &Credentials) -> Result<(), Refusal> {
     }
 }
 
-/// The bytes of the file that this process runs, even if it is deleted or replaced by now.
+/// The bytes of the file that this process runs, even if it was deleted or replaced.
 fn this_program() -> Result<Vec<u8>, Refusal> {
     let path = own_file::content().map_err(|errno| refusals::failed("statfs(/proc/self)", errno))?;
     let failed =
@@ -84,13 +84,13 @@ fn this_program() -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-/// Where the copy goes, and what it is to be.
+/// Where the copy goes, and what it should be.
 struct Target<'a> {
     folder: OwnedFd,
     mount: FsFlags,
-    /// In the directory.
+    /// The name in the directory.
     name: &'a CStr,
-    /// From the working directory on.
+    /// The path from the working directory.
     path: CString,
     caps: Option<FileCaps>,
     attempt: Attempt,
@@ -120,8 +120,7 @@ impl<'a> Target<'a> {
         Ok(target)
     }
 
-    /// A symbolic link is replaced itself. rename(2) would do the same with a device, a socket
-    /// or a FIFO.
+    /// A symbolic link is replaced itself. rename(2) would also replace a device, a socket or a FIFO.
     fn refuse_what_is_no_file(&self) -> Result<(), Refusal> {
         let status = match fstatat(&self.folder, self.name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Err(Errno::ENOENT) => return Ok(()),
@@ -135,9 +134,9 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Makes a new file and puts it in the place of the old one.
+    /// Makes a new file and renames it over the old one.
     fn replace(&self, program: &[u8]) -> Result<(), Refusal> {
-        // O_EXCL refuses a name that is there already, as a symbolic link too.
+        // O_EXCL refuses an existing name, even of a symbolic link.
         let temporary = c_string(format!(".capshim.{:016x}", system::random_number()));
         let temporary = temporary.as_c_str();
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -160,13 +159,13 @@ impl<'a> Target<'a> {
         let synced = fsync(&self.folder);
         self.refuse_another(&written)?;
         match synced {
-            // A file system that has no such thing for directories (fsync(2)).
+            // EINVAL: this file system cannot sync directories (fsync(2)).
             Ok(()) | Err(Errno::EINVAL) => Ok(()),
             Err(errno) => Err(refusals::not_synced(&self.attempt.folder, &self.path(), errno)),
         }
     }
 
-    /// Others may be able to write the directory, or a folder above it. The path is followed anew.
+    /// Follows the path again, because others may be able to write the directory or a folder above it.
     fn refuse_another(&self, written: &FileStat) -> Result<(), Refusal> {
         let path = self.path();
         match lstat(self.path.as_c_str()) {
@@ -179,7 +178,7 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// ENOENT on what was there a moment ago.
+    /// ENOENT means that somebody has just removed the file.
     fn gone_or_failed(&self, call: String, errno: Errno) -> Refusal {
         match errno {
             Errno::ENOENT => self.attempt.taken(refusals::failed(&call, errno).cause),
@@ -187,14 +186,14 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Writes the whole file, reads back what it is, and closes it: a file that is open for
-    /// writing cannot be executed.
+    /// Writes the whole file, reads it back, and closes it: a file that is open for writing cannot be
+    /// executed.
     fn fill(&self, mut file: File, program: &[u8]) -> Result<FileStat, Refusal> {
         file.write_all(program)
             .map_err(|error| self.failed("write", &format!(", {} bytes", program.len()), errno_of(&error)))?;
         fchmod(&file, Mode::from_bits_truncate(Copy::MODE))
             .map_err(|errno| self.failed("fchmod", ", 0755", errno))?;
-        // Last, since a write takes the attribute away again.
+        // Last, because a write removes the attribute.
         if let Some(caps) = self.caps {
             system::set_security_capability(file.as_fd(), &caps.to_xattr())
                 .map_err(|errno| self.caps_refused(caps, errno, &file))?;
@@ -225,7 +224,7 @@ impl<'a> Target<'a> {
         self.attempt.caps_refused(call, errno, gid)
     }
 
-    /// A call on the temporary file, whose whole name would say nothing to anybody.
+    /// A call on the temporary file. Its random name would tell nobody anything.
     fn call(&self, call: &str, arguments: &str) -> String {
         format!("{call}({}{arguments})", self.attempt.within(".capshim.*"))
     }
@@ -238,7 +237,7 @@ impl<'a> Target<'a> {
         self.attempt.within(&shown(self.name.to_bytes()))
     }
 
-    /// Where the copy is to run, the same directory may be mounted otherwise.
+    /// The copy may run elsewhere, and the same directory may have other mount options there.
     fn notes(&self) -> Vec<Note> {
         let nosuid = self.caps.is_some() && self.mount.contains(FsFlags::ST_NOSUID);
         let noexec = self.mount.contains(FsFlags::ST_NOEXEC);
@@ -251,19 +250,19 @@ impl<'a> Target<'a> {
     }
 }
 
-/// What makes a file the one that was written. The number of an inode alone could be used again,
-/// once that file was removed, but by nobody else for a file of the same owner.
+/// Identifies the file that was written. After its removal the inode number could be used again, but not by
+/// another user for a file of the same owner.
 fn identity(file: &FileStat) -> (u64, u64, u32) {
     (file.st_dev, file.st_ino, file.st_uid)
 }
 
-/// The directory, and the name in it, that a path stands for, as with cp(1) and install(1).
+/// The directory and the name in it that a path stands for, as with cp(1) and install(1).
 fn split(path: &CStr) -> (CString, &CStr) {
     let bytes = path.to_bytes();
     let slash = bytes.iter().rposition(|&byte| byte == b'/');
     let name = slash.map_or(path, |slash| &path[slash + 1..]);
     let is_folder = || stat(path).is_ok_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFDIR);
-    // The first three are names that no file can have.
+    // No file can have one of these three names.
     if matches!(name.to_bytes(), b"" | b"." | b"..") || is_folder() {
         return (path.to_owned(), c"capshim");
     }
@@ -274,7 +273,7 @@ fn split(path: &CStr) -> (CString, &CStr) {
     }
 }
 
-/// Of bytes without NUL; another path would be an empty one, which nothing can be made at.
+/// From bytes without NUL. Otherwise the path is empty, and no file can be made there.
 fn c_string(bytes: impl Into<Vec<u8>>) -> CString {
     CString::new(bytes).unwrap_or_default()
 }

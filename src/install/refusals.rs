@@ -1,5 +1,4 @@
-//! Why an installation was not made, and the cure: chosen from what was observed and not from
-//! errno alone.
+//! Why an installation failed, and the cure. What was observed decides the cure, and not errno alone.
 //!
 //! Pure.
 #![forbid(unsafe_code)]
@@ -24,11 +23,11 @@ pub struct Attempt {
     pub file_caps: CapSet,
     /// The directory, fit for a message.
     pub folder: String,
-    /// Its owner and mode, where they can be told.
+    /// Its owner and mode, if they are known.
     pub folder_status: Option<(u32, u32)>,
 }
 
-/// What the copy is to be, or is.
+/// What the copy should be, or is.
 #[derive(PartialEq, Eq)]
 pub struct Copy {
     pub size: u64,
@@ -37,10 +36,10 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Everyone may execute it, whatever the umask.
+    /// Everyone may execute the copy, whatever the umask is.
     pub const MODE: u32 = 0o755;
 
-    /// Nobody else, as long as it is not finished.
+    /// Until the copy is finished, nobody else may use it.
     pub const NEW_MODE: u32 = 0o600;
 }
 
@@ -55,7 +54,7 @@ impl fmt::Display for Copy {
     }
 }
 
-/// A call failed, and nothing is known to cure it.
+/// A call failed, and no cure is known.
 pub fn failed(call: &str, errno: Errno) -> Refusal {
     Refusal::new(Exit::System, format!("{call}: {errno}"))
 }
@@ -66,7 +65,7 @@ impl Attempt {
         format!("{}/{name}", self.folder.trim_end_matches('/'))
     }
 
-    /// A call failed on the directory or on what is in it.
+    /// A call failed on the directory or on a file in it.
     pub fn failed(&self, call: String, errno: Errno) -> Refusal {
         let folder = &self.folder;
         let refusal = failed(&call, errno);
@@ -95,7 +94,7 @@ impl Attempt {
         }
     }
 
-    /// Somebody else has taken the copy away, or replaced it.
+    /// Somebody else has removed or replaced the copy.
     pub fn taken(&self, cause: String) -> Refusal {
         const OTHERS_WRITE: u32 = 0o022;
         const STICKY: u32 = 0o1000;
@@ -110,8 +109,7 @@ impl Attempt {
         }
     }
 
-    /// The kernel did not take the new file's capabilities. `gid` is the file's, as this user
-    /// namespace shows it.
+    /// The kernel refused the file's capabilities. `gid` is the file's, as this user namespace shows it.
     pub fn caps_refused(&self, call: String, errno: Errno, gid: Option<u32>) -> Refusal {
         let folder = &self.folder;
         let because = |exit: Exit, why: &str| Refusal::new(exit, format!("{call}: {errno}: {why}"));
@@ -119,7 +117,7 @@ impl Attempt {
             Errno::EPERM if !self.effective.contains(Cap::CAP_SETFCAP) => {
                 because(Exit::NotGranted, "this process does not have SETFCAP").hint(self.as_root())
             }
-            // Root's own uid is mapped, or it would not hold SETFCAP.
+            // Root's uid is mapped, or this process would not hold SETFCAP.
             Errno::EPERM if gid == Some(OVERFLOW_ID) => because(
                 Exit::NotGranted,
                 "SETFCAP is held, but the group that the directory gives its files is not mapped in this user namespace",
@@ -147,7 +145,7 @@ impl Attempt {
         }
     }
 
-    /// The copy's mode is not the one that was set.
+    /// The copy's mode differs from the one that was set.
     pub fn mode_differs(&self, path: &str, mode: u32) -> Refusal {
         let folder = &self.folder;
         let cause = format!(
@@ -156,13 +154,13 @@ impl Attempt {
         Refusal::new(Exit::System, cause).hint(ANOTHER_VOLUME)
     }
 
-    /// Whether it is the directory's mode that keeps this process out, and no security module.
+    /// Whether the directory's mode keeps this process out, and not a security module.
     fn lacks_rights(&self) -> bool {
         let is_owner = self.uid == Uid::ROOT && self.root_may_write();
         !is_owner && !self.effective.contains(Cap::CAP_DAC_OVERRIDE)
     }
 
-    /// As owner or as anyone, without a capability.
+    /// Whether root may write as owner or like anyone, without a capability.
     fn root_may_write(&self) -> bool {
         const WRITE: u32 = 0o3;
         self.folder_status.is_some_and(|(owner, mode)| {
@@ -171,7 +169,7 @@ impl Attempt {
         })
     }
 
-    /// A start as root that may write such a file into this directory.
+    /// Hint: start as root with the capabilities that write such a file into this directory.
     fn as_root(&self) -> String {
         let of = |needed: bool, cap: Cap| if needed { CapSet::of(&[cap]) } else { CapSet::EMPTY };
         let (writes, sets) = (!self.root_may_write(), !self.file_caps.is_empty());
@@ -182,25 +180,25 @@ impl Attempt {
 const ANOTHER_VOLUME: &str = "use another volume: Kubernetes: emptyDir: {} or emptyDir: {medium: Memory}; \
     Docker/Podman: --tmpfs, or a volume on a local disk";
 
-/// Something other than a file has the copy's name.
+/// Something else than a file has the copy's name.
 pub fn in_the_way(path: &str, what: &str) -> Refusal {
     Refusal::new(Exit::System, format!("{path} {what}: it is not replaced"))
         .hint("install to another path")
         .or("remove it first")
 }
 
-/// The copy is not what was written.
+/// The copy differs from what was written.
 pub fn differs(path: &str, made: &Copy, planned: &Copy) -> Refusal {
     failures::call_lied(format!("the copy for {path} reads back as {made}; it should be {planned}"))
 }
 
-/// An installation that failed, and then its temporary file could not be removed.
+/// The installation failed, and its temporary file could not be removed.
 pub fn left_behind(refusal: Refusal, path: &str, errno: Errno) -> Refusal {
     Refusal { cause: format!("{}; then unlink({path}): {errno}", refusal.cause), ..refusal }
         .hint(format!("rm {path}"))
 }
 
-/// The new file is there.
+/// The new file is installed, but its directory was not synced.
 pub fn not_synced(folder: &str, path: &str, errno: Errno) -> Refusal {
     Refusal::new(
         Exit::System,

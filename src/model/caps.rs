@@ -8,7 +8,7 @@ pub use caps::Capability as Cap;
 use std::fmt;
 use std::ops::{BitAnd, BitOr, Sub};
 
-/// The names without `CAP_`, by the kernel's number. Looking one up allocates nothing.
+/// The names without `CAP_`, by the kernel's number. A look-up in this table allocates nothing.
 pub const NAMES: [&str; 41] = [
     "CHOWN",
     "DAC_OVERRIDE",
@@ -53,15 +53,15 @@ pub const NAMES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
-/// A set of capabilities, one bit each. A newer kernel may have some that have no name
-/// here; they are kept and shown by number.
+/// A set of capabilities, one bit each. One that a newer kernel has and that has no name here is kept and
+/// shown by number.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct CapSet(u64);
 
 impl CapSet {
     pub const EMPTY: CapSet = CapSet(0);
 
-    /// The ones that can be turned into root in the container or on the node.
+    /// These can be turned into root in the container or on the node.
     pub const ROOT_EQUIVALENT: CapSet = CapSet::of(&[
         Cap::CAP_SETUID,
         Cap::CAP_SETGID,
@@ -79,8 +79,8 @@ impl CapSet {
         Cap::CAP_BPF,
     ]);
 
-    /// The ones that count only in the initial user namespace, or hardly elsewhere: the kernel asks
-    /// for them by capable() and not by ns_capable() (user_namespaces(7)).
+    /// These count only, or almost only, in the initial user namespace: the kernel checks them with capable()
+    /// and not with ns_capable() (user_namespaces(7)).
     pub const OF_INITIAL_NAMESPACE: CapSet = CapSet::of(&[
         Cap::CAP_LINUX_IMMUTABLE,
         Cap::CAP_IPC_LOCK,
@@ -132,19 +132,19 @@ impl CapSet {
         self.0 == 0
     }
 
-    /// Whether it looks like what `--privileged` grants: all that the node's root has.
+    /// Whether it looks like what `--privileged` grants: everything that the node's root has.
     pub fn is_privileged(self) -> bool {
         const NOBODY_ASKS_FOR: CapSet =
             CapSet::of(&[Cap::CAP_SYS_ADMIN, Cap::CAP_SYS_BOOT, Cap::CAP_SYS_MODULE, Cap::CAP_SYS_RAWIO]);
         NOBODY_ASKS_FOR.is_subset_of(self)
     }
 
-    /// The numbers of the members, ascending.
+    /// The members' numbers, ascending.
     pub fn numbers(self) -> impl Iterator<Item = u8> {
         (0..64).filter(move |n| self.0 & (1 << n) != 0)
     }
 
-    /// The members' names, each once, by number; without the `CAP_` prefix.
+    /// The members' names without `CAP_`, in the order of their numbers.
     pub fn names(self) -> impl Iterator<Item = String> {
         self.numbers().map(name)
     }
@@ -171,7 +171,7 @@ impl Sub for CapSet {
     }
 }
 
-/// The three sets that capget(2) and capset(2) deal in.
+/// The three sets of capget(2) and capset(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ThreadCaps {
     pub effective: CapSet,

@@ -31,7 +31,7 @@ impl<T: fmt::Display> fmt::Display for Ids<T> {
     }
 }
 
-/// Securebits (capabilities(7)): who may gain what by changing uid or by exec.
+/// Securebits (capabilities(7)): which capabilities a change of uid or an exec gives and takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Securebits(pub u32);
 
@@ -46,11 +46,11 @@ impl Securebits {
     }
 }
 
-/// As in `NOROOT, NOROOT_LOCKED`, or `none`.
+/// `NOROOT, NOROOT_LOCKED`, or `none`.
 impl fmt::Display for Securebits {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         const NAMES: [&str; 4] = ["NOROOT", "NO_SETUID_FIXUP", "KEEP_CAPS", "NO_CAP_AMBIENT_RAISE"];
-        // Each bit has its lock beside it.
+        // The bit after each is its lock.
         let names = (0..32).filter(|bit| self.has(1 << bit)).map(|bit| match (NAMES.get(bit / 2), bit % 2) {
             (Some(name), 0) => (*name).to_owned(),
             (Some(name), _) => format!("{name}_LOCKED"),
@@ -75,18 +75,18 @@ pub struct Credentials {
     pub ambient: CapSet,
     pub no_new_privs: bool,
     pub securebits: Securebits,
-    /// False on a kernel or sandbox that does not know ambient capabilities.
+    /// False if the kernel or sandbox does not know ambient capabilities.
     pub has_ambient: bool,
-    /// Takes a call for each capability: read only where a step or a message needs it.
+    /// Needs one call per capability, so it is read only if a step or a message needs it.
     pub bounding: Option<CapSet>,
-    /// Read only where a message needs it.
+    /// Read only if a decision or message needs it.
     pub own_file: Option<OwnFile>,
-    /// What the gid 65534 stands for; read only where this process has it or asks for it.
+    /// The meaning of gid 65534. Read only if this process has it or asks for it.
     pub overflow_gid: OverflowGid,
 }
 
 impl Credentials {
-    /// What a container starts with for this uid, and a gid of the same number.
+    /// The credentials of a container that starts with this uid, and a gid of the same number.
     #[cfg(test)]
     pub fn started(id: u32, granted: CapSet) -> Credentials {
         Credentials {
@@ -111,17 +111,17 @@ impl Credentials {
         gid.raw() != OVERFLOW_ID || self.overflow_gid != OverflowGid::Unknown
     }
 
-    /// Whether this gid, read from the kernel, stands for no other one.
+    /// Whether this gid, read from the kernel, stands for no other group.
     pub fn is_certain(&self, gid: Gid) -> bool {
         gid.raw() != OVERFLOW_ID || self.overflow_gid == OverflowGid::Certain
     }
 
-    /// What this program's own file is known to permit; nothing where it was not read.
+    /// The capabilities that this program's file is known to permit; none if it was not read.
     pub fn carried(&self) -> CapSet {
         self.own_file.as_ref().and_then(OwnFile::known_caps).map_or(CapSet::EMPTY, |caps| caps.permitted)
     }
 
-    /// The same, and all there is where nobody can tell.
+    /// The same, but all capabilities if the file's are unknown.
     pub fn may_carry(&self) -> CapSet {
         match &self.own_file {
             Some(OwnFile { caps: Err(_), .. }) => CapSet::from_bits(u64::MAX),
@@ -130,13 +130,13 @@ impl Credentials {
     }
 }
 
-/// What 65534 stands for. Every group that the user namespace does not map reads as that, and it
-/// can be a group of its own (user_namespaces(7)).
+/// The meaning of gid 65534. Every group that the user namespace does not map reads as 65534, which can also
+/// be a group of its own (user_namespaces(7)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OverflowGid {
-    /// It is not mapped, or /proc does not tell.
+    /// It is not mapped, or /proc does not say.
     Unknown,
-    /// It is a group here, but some others are not mapped and read the same.
+    /// It is a group here, but some others are not mapped and read as the same number.
     Mapped,
     /// Every group is mapped.
     Certain,
@@ -150,25 +150,25 @@ pub struct OwnFile {
     pub place: Place,
 }
 
-/// Where a file lies, for the words of a hint.
+/// Where a file lies, for a hint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// In the container's image, or nobody can tell.
+    /// In the container's image, or unknown.
     Image,
     /// On a volume that something fills.
     Volume,
-    /// On a volume that is an image of its own, and read-only.
+    /// On a read-only volume that is an image of its own.
     ImageVolume,
 }
 
 impl OwnFile {
-    /// As far as anybody can tell.
+    /// The file capabilities; `None` if there are none or they are unknown.
     pub fn known_caps(&self) -> Option<FileCaps> {
         self.caps.ok().flatten()
     }
 }
 
-/// The call that failed, where nobody can tell.
+/// The call whose failure leaves them unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Unknown(pub &'static str, pub Errno);
 

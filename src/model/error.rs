@@ -1,14 +1,13 @@
-//! How capshim says no: an exit code, one line of cause, and one line of hint where something is
-//! known to help.
+//! A refusal: an exit code, one line of cause, and one line of hint if a cure is known.
 //!
-//! Pure: the words that depend on what was observed are chosen where it was observed.
+//! Pure. Whoever observed the cause chooses its words.
 #![forbid(unsafe_code)]
 
 use std::{fmt, io};
 
 use nix::errno::Errno;
 
-/// Exit codes, as documented in the README. The application's own come through unchanged.
+/// Exit codes, as the README documents them. The application's own codes pass through unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Exit {
@@ -32,8 +31,8 @@ pub struct Refusal {
     pub exit: Exit,
     /// One line: the system call with its values and errno, or the setting with its value.
     pub cause: String,
-    /// What to do about it: ways to a start that succeeds, of which any one will do. They are shown
-    /// in one line. None where nothing is known to help.
+    /// Ways to a start that succeeds; any one is enough. A hint shows them in one line. Empty if no cure is
+    /// known.
     pub ways: Vec<String>,
 }
 
@@ -50,7 +49,7 @@ impl Refusal {
         Refusal { ways: vec![way.into()], ..self }
     }
 
-    /// One more way, besides that of the hint.
+    /// Adds another way to the hint.
     #[cold]
     #[inline(never)]
     pub fn or(mut self, way: impl Into<String>) -> Refusal {
@@ -58,7 +57,7 @@ impl Refusal {
         self
     }
 
-    /// The line of the hint.
+    /// The hint as one line.
     pub fn hint_line(&self) -> Option<String> {
         let mut ways = self.ways.iter();
         let mut line = ways.next()?.clone();
@@ -69,21 +68,21 @@ impl Refusal {
         Some(line)
     }
 
-    /// A value is wrong, said without knowing which setting it came from: the cause continues a
-    /// sentence that begins with the setting, as in "has an empty part".
+    /// A value is wrong, and the setting is not known yet. The cause continues a sentence that begins with
+    /// the setting, as in "has an empty part".
     #[cold]
     #[inline(never)]
     pub fn wrong(why: impl Into<String>) -> Refusal {
         Refusal::new(Exit::Setting, why)
     }
 
-    /// The same of a setting with its value: `CAPSHIM_USER='app:' has an empty group`.
+    /// Adds the setting and its value: `CAPSHIM_USER='app:' has an empty group`.
     pub fn of(self, setting: &str, value: &[u8]) -> Refusal {
         Refusal { cause: format!("{setting}='{}' {}", shown(value), self.cause), ..self }
     }
 }
 
-/// The documented lines, each ending in a newline.
+/// The documented lines, each with a newline.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         writeln!(f, "capshim: {}", self.cause)?;
@@ -94,7 +93,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Only ever seen where a test fails.
+/// Only tests that fail show this.
 impl fmt::Debug for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -103,12 +102,12 @@ impl fmt::Debug for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// The errno of a failed call of std's; one that std itself found wrong has none.
+/// The errno of a failed call of std. An error that std itself found has none.
 pub fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(0))
 }
 
-/// Bytes from outside, made fit for one line of a message: escaped, and cut when long.
+/// Bytes from outside, for one line of a message: escaped, and cut if long.
 pub fn shown(bytes: &[u8]) -> String {
     const MOST: usize = 100;
     let mut head = String::new();

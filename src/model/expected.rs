@@ -1,4 +1,4 @@
-//! The credentials that a plan ends in, and what differs from them when they are read back.
+//! The credentials that a plan ends with, and how others differ from them.
 //!
 //! Pure.
 #![forbid(unsafe_code)]
@@ -16,13 +16,13 @@ pub struct Expected {
     pub groups: Vec<Gid>,
     /// Permitted, effective, inheritable and ambient.
     pub caps: CapSet,
-    /// `None` where it stays as it was, and nothing depends on it.
+    /// `None` if it does not change and nothing depends on it.
     pub bounding: Option<CapSet>,
     pub no_new_privs: bool,
 }
 
 impl Expected {
-    /// What differs in the credentials read back, in words; empty if nothing does.
+    /// How the credentials read back differ, in words; empty if they do not.
     pub fn differences(&self, now: &Credentials) -> Vec<String> {
         let mut found = Vec::new();
         compare(&mut found, "uid", &Ids::all(self.uid), &now.uid, Ids::to_string);

@@ -13,11 +13,11 @@ pub struct FileCaps {
     pub permitted: CapSet,
     pub inheritable: CapSet,
     pub effective: bool,
-    /// They belong to the root of a user namespace that may not be this one.
+    /// They belong to the root of a user namespace that may be another one.
     pub foreign: bool,
 }
 
-/// As setcap(8) and getcap(8) have it, `IPC_LOCK=ep`, and whose they are if that is not plain.
+/// In the notation of setcap(8) and getcap(8), `IPC_LOCK=ep`, and whose they are if that is uncertain.
 impl fmt::Display for FileCaps {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let effective = if self.effective { "e" } else { "" };
@@ -31,13 +31,13 @@ impl fmt::Display for FileCaps {
 }
 
 impl FileCaps {
-    /// These and no others, for whoever executes the file to raise (`=p`): with the effective
-    /// bit, exec would fail where one of them was not granted.
+    /// Only permitted (`=p`), for a program that raises them itself. With the effective bit, exec would fail
+    /// if one of them was not granted.
     pub const fn only_permitted(permitted: CapSet) -> FileCaps {
         FileCaps { permitted, inheritable: CapSet::EMPTY, effective: false, foreign: false }
     }
 
-    /// What one file or the other may have.
+    /// What either file may have.
     pub fn either(one: Option<FileCaps>, other: Option<FileCaps>) -> Option<FileCaps> {
         let (Some(a), Some(b)) = (one, other) else { return one.or(other) };
         Some(FileCaps {
@@ -48,8 +48,8 @@ impl FileCaps {
         })
     }
 
-    /// The attribute as setxattr(2) takes it, in revision 2. In a user namespace the kernel
-    /// makes revision 3 of it, with that namespace's root.
+    /// The attribute for setxattr(2), in revision 2. In a user namespace the kernel turns it into revision 3,
+    /// with that namespace's root.
     pub fn to_xattr(self) -> [u8; 20] {
         let low = |set: CapSet| set.bits() as u32;
         let high = |set: CapSet| (set.bits() >> 32) as u32;
@@ -63,13 +63,12 @@ impl FileCaps {
         bytes
     }
 
-    /// Reads the attribute as getxattr(2) hands it out: revision 2, or revision 3 with the
-    /// uid of the user namespace's root that it belongs to.
+    /// Reads the attribute as getxattr(2) returns it: revision 2, or revision 3 with the uid of a user
+    /// namespace's root.
     ///
-    /// 0 would be this namespace's root; another one is the root of some other namespace, for
-    /// whose descendants the attribute counts too. Whether this is one cannot be told from
-    /// inside, so it is taken to count, and a program is refused rather than run with less
-    /// than was asked.
+    /// Uid 0 is this namespace's root. Any other uid is another namespace's root, and the attribute counts
+    /// for that namespace's descendants too. This process cannot tell whether it is in one, so the attribute
+    /// is taken to count. Then a program is refused, rather than run with less than was asked.
     pub fn parse(xattr: &[u8]) -> Result<FileCaps, Malformed> {
         let word = |at: usize| {
             xattr
@@ -98,7 +97,7 @@ impl FileCaps {
     }
 }
 
-/// An attribute that the kernel refuses to execute, with EINVAL.
+/// An attribute with which the kernel refuses to execute the file (EINVAL).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Malformed;
 

@@ -1,16 +1,16 @@
-//! User and group ids, and their spelling in digits.
+//! User and group ids, and their digits.
 //!
-//! Pure. An id is never 4294967295, and comes from nothing but plain digits or the kernel.
+//! Pure. An id is never 4294967295, and comes only from plain digits or from the kernel.
 #![forbid(unsafe_code)]
 
 use std::fmt;
 
 use crate::model::error::shown;
 
-/// The largest id: 4294967295 means "leave it as it is" to the kernel (setresuid(2)).
+/// The largest id. 4294967295 tells the kernel to leave an id unchanged (setresuid(2)).
 const MAX_ID: u32 = u32::MAX - 1;
 
-/// What an id that the user namespace does not map reads as (user_namespaces(7)).
+/// Ids that the user namespace does not map read as this one (user_namespaces(7)).
 pub const OVERFLOW_ID: u32 = 65534;
 
 /// A user id, never 4294967295.
@@ -21,7 +21,7 @@ pub struct Uid(u32);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Gid(u32);
 
-/// What the two kinds of id have in common.
+/// What both kinds of id can do.
 pub trait Id: Copy + fmt::Display {
     /// `None` for 4294967295.
     fn new(raw: u32) -> Option<Self>;
@@ -60,8 +60,8 @@ pub fn parse_id<T: Id>(digits: &[u8]) -> Option<T> {
     T::new(decimal(digits)?.try_into().ok()?)
 }
 
-/// The number that one or more decimal digits make; `None` for anything else, and beyond an
-/// i64. Not by way of str, since each line of a long /etc/passwd has two.
+/// The number that decimal digits make; `None` for anything else and beyond an i64. It avoids str for speed:
+/// each line of a long /etc/passwd has two numbers.
 pub fn decimal(digits: &[u8]) -> Option<i64> {
     if digits.is_empty() {
         return None;
@@ -72,7 +72,7 @@ pub fn decimal(digits: &[u8]) -> Option<i64> {
     })
 }
 
-/// Groups, listed for a message and cut when there are many.
+/// Groups as a list for a message, cut if there are many.
 pub fn listed(groups: &[Gid]) -> String {
     if groups.is_empty() {
         return "none".into();

@@ -1,6 +1,6 @@
-//! The words that all other folders speak: refusals, ids, capabilities, credentials.
+//! The types that all other modules use: refusals, ids, capabilities, credentials.
 //!
-//! Pure; it imports nothing of the project.
+//! Pure; it imports nothing from the other modules.
 #![forbid(unsafe_code)]
 
 pub mod caps;

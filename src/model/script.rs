@@ -8,26 +8,26 @@
 pub enum Head<'a> {
     /// `#!` and the path of an interpreter, which may be relative to the working directory.
     Script(&'a [u8]),
-    /// `#!` without an interpreter, or with one that does not fit: ENOEXEC.
+    /// `#!` without an interpreter, or with a path that may be cut off: ENOEXEC.
     BadScript,
     Other,
 }
 
-/// As much of a file's beginning as the kernel looks at (BINPRM_BUF_SIZE).
+/// How much of a file's beginning the kernel looks at (BINPRM_BUF_SIZE).
 pub const HEAD: usize = 256;
 
-/// How many interpreters of interpreters the kernel follows before it says ELOOP.
+/// How many nested interpreters the kernel follows before ELOOP.
 pub const MOST_INTERPRETERS: usize = 5;
 
-/// Reads a `#!` line as the kernel does (fs/binfmt_script.c): spaces and tabs around the
-/// path are skipped, and a path that may have been cut off is refused.
+/// Reads a `#!` line as the kernel does (fs/binfmt_script.c). It skips spaces and tabs around the path, and
+/// refuses a path that may be cut off.
 pub fn head(bytes: &[u8]) -> Head<'_> {
     let bytes = &bytes[..bytes.len().min(HEAD)];
     let Some(line) = bytes.strip_prefix(b"#!") else { return Head::Other };
     let end = line.iter().position(|&byte| byte == b'\n');
     let (line, whole) = match end {
         Some(end) => (&line[..end], true),
-        // A file shorter than the buffer is followed by NUL bytes there.
+        // In the kernel's buffer, NUL bytes follow a shorter file.
         None => (line, bytes.len() < HEAD),
     };
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');

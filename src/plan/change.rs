@@ -1,4 +1,4 @@
-//! How the ids and groups are to change.
+//! The change of ids and groups.
 //!
 //! Pure.
 #![forbid(unsafe_code)]
@@ -8,7 +8,7 @@ use std::fmt;
 use crate::model::caps::{Cap, CapSet};
 use crate::model::ids::{Gid, Uid};
 
-/// What a switch from root to another user takes.
+/// What a switch from root to another user needs.
 pub const SWITCH: CapSet = CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
 
 /// How the ids change.
@@ -23,7 +23,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// The capabilities that the calls for it need.
+    /// The capabilities that its calls need.
     pub fn needed_caps(&self) -> CapSet {
         match (self.switches, self.sets_gid || self.sets_groups) {
             (true, _) => SWITCH,
@@ -33,13 +33,13 @@ impl Change {
     }
 }
 
-/// The decision.
+/// The supplementary groups of the application.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Groups {
     /// Sorted, each once.
     pub list: Vec<Gid>,
     pub dropped: Vec<Dropped>,
-    /// The inherited list may have a group in it that this user namespace does not map.
+    /// The inherited list may contain a group that this user namespace does not map.
     pub uncertain: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Which supplementary groups the application has, and why others are dropped.
+//! Decides which supplementary groups the application has, and why others are dropped.
 //!
 //! Pure.
 #![forbid(unsafe_code)]
@@ -16,9 +16,8 @@ use crate::settings::{Config, names};
 /// NGROUPS_MAX, setgroups(2).
 const MOST_GROUPS: usize = 65536;
 
-/// Decides the list for an application whose gid is `gid`. That gid is always part of a list
-/// made here: where it is missing, group permissions that deny can be bypassed
-/// (CVE-2022-36109).
+/// Decides the list for an application with this gid. A list made here always contains that gid. Without it,
+/// the application could bypass group permissions that deny access (CVE-2022-36109).
 pub fn decide(
     config: &Config,
     start: &Credentials,
@@ -102,7 +101,7 @@ enum Judgement {
     Unknown,
 }
 
-/// Without a switch of user, root's own groups stay root's.
+/// Without a switch of user, root keeps its own groups.
 fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -> Judgement {
     if !start.is_mapped(group) {
         return Judgement::Drop(Why::MaybeUnmapped);
@@ -116,13 +115,13 @@ fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -
     }
 }
 
-/// The setting by which a group is kept that `auto` drops; none where no number stands for it.
+/// The setting that keeps a group which `auto` drops; `None` if no number stands for the group.
 pub fn kept_by(group: Gid, why: Why, config: &Config) -> Option<String> {
     let policy = || shown(config.groups.to_string().as_bytes());
     (why != Why::MaybeUnmapped).then(|| format!("{}={},{group}", names::GROUPS, policy()))
 }
 
-/// Where a group of the application's comes from.
+/// Where one of the application's groups comes from.
 pub fn origin(group: Gid, gid: Gid, switches: bool, config: &Config, accounts: &Accounts) -> &'static str {
     let listed = || resolve::resolve_groups(&config.groups, accounts).is_ok_and(|list| list.contains(&group));
     let names_no_group = config.user.as_ref().is_some_and(|spec| spec.group.is_none());

@@ -1,5 +1,4 @@
-//! Init mode's part of the plan: where the fork comes, and how the parent ends up holding
-//! nothing at all.
+//! Init mode's part of the plan: where the fork comes, and how the parent drops everything.
 //!
 //! Pure; `init` performs it.
 #![forbid(unsafe_code)]
@@ -10,54 +9,53 @@ use crate::model::expected::Expected;
 use crate::plan::step::Step;
 use crate::settings::Init;
 
-/// Who does what.
+/// Which process does what:
 ///
-/// * Before the fork comes what both processes are to have: ids and groups, and with them all
-///   that needs SETGID or SETPCAP, or uid 0. So it is done once, and the parent has the
-///   child's uid, by which it can signal it without KILL (kill(2)).
-/// * The child takes the plan's other steps, from capset(2) on: only the process that becomes
-///   the application ever raises anything. Then it reads back, as it does without a parent.
-/// * The parent can drop the rest only after the fork: the child takes its inheritable set from
-///   what is permitted and in the bounding set. What each then does to its sets is its own.
-/// * The bounding set needs SETPCAP effective (PR_CAPBSET_DROP), and setresuid(2) has cleared
-///   effective, so that it is raised again from permitted. Then one capset(2) empties all
-///   three sets, and with them ambient, which is never more than permitted and inheritable.
+/// * Before the fork comes what both processes need: ids and groups, and all that needs SETGID, SETPCAP or
+///   uid 0. The parent then has the child's uid, and can signal it without KILL (kill(2)).
+/// * The child performs the other steps, from capset(2) on: only the process that becomes the application
+///   ever raises anything. Then it reads everything back.
+/// * The parent drops the rest after the fork, and not before: the child's inheritable set takes only what is
+///   permitted and in the bounding set.
+/// * The parent empties its bounding set. That needs SETPCAP effective (PR_CAPBSET_DROP), which setresuid(2)
+///   has cleared, so it is raised again from permitted.
+/// * One capset(2) then empties the parent's three sets, and with them ambient.
 /// * no_new_privs is always on in the parent: it executes nothing.
-/// * setresuid(2) has made both undumpable, and exec alone makes the child dumpable again. The
-///   parent says it by itself, after the read-back and not before: as long as it held
-///   anything, no process of the same user was to trace it (ptrace(2)).
+/// * setresuid(2) has made both processes undumpable, and exec makes the child dumpable again. The parent
+///   does that itself, after the read-back: while it holds anything, no process of the same user may trace it
+///   (ptrace(2)).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InitPlan {
     pub forward: Forward,
-    /// The parent's steps to where it holds nothing.
+    /// The parent's steps until it holds nothing.
     pub parent: Vec<Step>,
-    /// What it then has, which is read back.
+    /// The parent's credentials then, which are read back.
     pub holds: Expected,
-    /// And its steps after that.
+    /// The parent's steps after that.
     pub then: Vec<Step>,
 }
 
 impl InitPlan {
-    /// Orphans come to PID 1 by themselves.
+    /// PID 1 gets orphans without PR_SET_CHILD_SUBREAPER.
     pub fn as_pid_1(&mut self) {
         self.then.retain(|step| *step != Step::Subreaper);
     }
 }
 
-/// The plan's steps before the fork, and the child's.
+/// The plan's steps before the fork, and the child's steps.
 pub fn split(steps: &[Step]) -> (&[Step], &[Step]) {
     let before = steps.iter().take_while(|step| !matches!(step, Step::SetCaps(_))).count();
     steps.split_at(before)
 }
 
-/// To whom signals go.
+/// Who gets forwarded signals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Forward {
     Process,
     Group,
 }
 
-/// `None` where init mode is off.
+/// `None` if init mode is off.
 pub fn init_plan(
     init: Init,
     steps: &[Step],

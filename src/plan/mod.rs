@@ -201,8 +201,8 @@ fn steps(
     Ok(steps)
 }
 
-/// Without no_new_privs, an exec can give back what is in the bounding set: all of it to
-/// root, and to others what this program's own file carries, by running it again.
+/// Without no_new_privs, an exec can give capabilities of the bounding set back. Root gets all of them.
+/// Others get those on this program's own file, by running it again.
 fn refuse_regain(
     change: &Change,
     start: &Credentials,
@@ -218,8 +218,8 @@ fn refuse_regain(
             Err(Reason::RootWouldRegain { more, request, needed })
         };
     }
-    // Only its file can have given a non-root process what is permitted and not ambient. What is
-    // inheritable may be there by the file's inheritable set, which gives the application nothing.
+    // A non-root process has these from this program's file: they are permitted but not ambient. The file's
+    // inheritable set may have given those that are inheritable, and it gives the application nothing.
     let given = if start.uid.effective == Uid::ROOT {
         CapSet::EMPTY
     } else {

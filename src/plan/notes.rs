@@ -1,4 +1,4 @@
-//! What is told of a start, or of an installation, that nothing stands in the way of.
+//! What capshim tells about a start or an installation that succeeds.
 //!
 //! Pure. The words of every note are here.
 #![forbid(unsafe_code)]
@@ -15,20 +15,20 @@ use crate::plan::change::Why;
 use crate::plan::step::Step;
 use crate::settings::names;
 
-/// Something to tell that does not keep the application from starting.
+/// Something to tell that does not stop the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Note {
-    /// A file that this start does not need could not be used, with the cause.
+    /// A file could not be used, with the cause, but this start does not need it.
     GoesOnWithout(String),
-    /// Without root the runtime's ids stand, and `CAPSHIM_USER` says otherwise.
+    /// A non-root start keeps the runtime's ids, and `CAPSHIM_USER` says otherwise.
     UserStands {
         uid: Uid,
         gid: Gid,
         setting: String,
     },
-    /// Optional capabilities that there are not.
+    /// Optional capabilities that this container lacks.
     OptionalLeftOut(CapSet),
-    /// What the application will have.
+    /// What the application will hold.
     Becomes(Expected),
     /// Inherited groups that `auto` does not pass on.
     GroupsDropped {
@@ -39,7 +39,7 @@ pub enum Note {
     },
     GroupIsRoots,
     RootEquivalent(CapSet),
-    /// The application will hold them, and this user namespace makes them worth nothing.
+    /// The application will hold them, but they are worth nothing in this user namespace.
     VoidInUserNamespace(CapSet),
     StreamsNotShared {
         step: Step,
@@ -57,19 +57,19 @@ pub enum Note {
         signal: c_int,
         errno: Errno,
     },
-    /// A copy was installed on such a mount.
+    /// A copy was installed on a nosuid mount.
     NosuidMount {
         folder: String,
     },
     NoexecMount {
         folder: String,
     },
-    /// Whoever may execute an installed copy can become root by these.
+    /// Anyone who may execute an installed copy can become root by these.
     DangerousCopy(CapSet),
 }
 
 impl Note {
-    /// The others are told only where `CAPSHIM_LOG` is info.
+    /// Other notes are told only if `CAPSHIM_LOG` is info.
     pub fn is_warning(&self) -> bool {
         match self {
             Note::Becomes(_)

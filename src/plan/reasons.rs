@@ -75,7 +75,7 @@ impl From<Refusal> for Reason {
 pub fn lacking(lacking: CapSet, change: &Change, config: &Config, start: &Credentials) -> Reason {
     let needed = change.needed_caps();
     let bounding = start.bounding.unwrap_or_default();
-    // Whoever replaces the granted list by the hint's keeps what is optional, and what the change of
+    // The hint's list replaces the granted one, so it includes what is optional and what the change of
     // ids needs.
     let grants = config.caps.required | (config.caps.optional & bounding) | needed;
     if !change.switches && !(lacking & needed).is_empty() {
@@ -105,7 +105,7 @@ fn non_root(lacking: CapSet, missing: CapSet, grants: CapSet, start: &Credential
     let own = start.own_file.as_ref();
     let on_file = lacking.is_subset_of(start.carried());
     if !start.ambient.is_empty() && !on_file {
-        // A list that replaces the one there takes nothing away.
+        // The hint's list replaces the present one, so it includes the present ambient set.
         return Reason::OnlyAmbient { lacking, grants: grants | start.ambient };
     }
     if !missing.is_empty() {

@@ -1,5 +1,4 @@
-//! The words of a refusal: for each reason why there is no plan, its exit code, its cause, and the
-//! ways out of it.
+//! The words of a refusal for each reason why there is no plan: exit code, cause and hints.
 //!
 //! Pure.
 #![forbid(unsafe_code)]
@@ -40,7 +39,7 @@ impl Reason {
         }
     }
 
-    /// What the user reads. The rest is what the reason was found in.
+    /// The refusal that the user reads. The arguments are what the plan was made from.
     pub fn refusal(self, config: &Config, start: &Credentials, accounts: &Accounts) -> Refusal {
         let exit = self.exit();
         let refused = |cause: String| Refusal::new(exit, cause);
@@ -122,7 +121,7 @@ impl Reason {
                 if uid == Uid::ROOT {
                     refusal.hint(hints::grant(grants)).or(leave_out)
                 } else {
-                    // Another user cannot be granted it: the runtime has to do the change.
+                    // A non-root user cannot be granted SETGID, so the runtime has to set the groups.
                     let by_runtime = hints::runtime_groups(&groups);
                     refusal.hint(format!("{leave_out} and let the runtime {by_runtime}"))
                 }
@@ -194,7 +193,7 @@ impl Reason {
     }
 }
 
-/// For a start as another user than root.
+/// A non-root start that its own file did not give enough.
 fn not_from_file(lacking: CapSet, why: FileGaveNone, grants: CapSet, start: &Credentials) -> Refusal {
     let path = hints::this_program(start);
     let uid = start.uid.effective;
@@ -243,7 +242,7 @@ fn not_from_file(lacking: CapSet, why: FileGaveNone, grants: CapSet, start: &Cre
             first_word(start)
         ))
         .or(format!("{WITHOUT_NO_NEW_PRIVS}; LXC: no lxc.no_new_privs")),
-        // What is left (execve(2), capabilities(7)) is nothing that a manifest says.
+        // No manifest has a setting for the causes that are left (execve(2), capabilities(7)).
         FileGaveNone::NotApplied => because(format!(
             "{path} has them, but the kernel did not apply them, as where a process without privileges traces this one or shares its \
              working directory (CLONE_FS), the mount is another user namespace's, or the kernel was booted with no_file_caps"

@@ -8,18 +8,18 @@ use std::fmt;
 use crate::model::caps::{CapSet, ThreadCaps, name};
 use crate::model::ids::{Gid, Uid, listed};
 
-/// One step: one system call, but for the stdio.
+/// One step: one system call, except `ShareStdio`.
 ///
-/// The order is the kernel's, not ours:
+/// The kernel dictates the order:
 ///
-/// * A start by file capabilities has them permitted but not effective, so effective comes
-///   first, or SETPCAP and SETGID would count for nothing.
-/// * setresuid(2) away from 0 clears effective and ambient, and permitted too unless
-///   PR_SET_KEEPCAPS was set. So everything that needs SETGID or SETPCAP effective, and the
-///   stdio, which needs uid 0 but the new gid, comes before it, and ambient after it.
-/// * Inheritable takes only what is permitted and in the bounding set or inheritable
-///   already, so the bounding set keeps the request; ambient takes only what is permitted
-///   and inheritable, so capset(2) comes before ambient.
+/// * A start by file capabilities has them permitted but not effective. So effective comes first, or SETPCAP
+///   and SETGID would not count.
+/// * setresuid(2) away from 0 clears effective and ambient, and permitted too unless PR_SET_KEEPCAPS was set.
+///   So all that needs SETGID or SETPCAP effective comes before it, and ambient after it.
+/// * The stdio needs uid 0 and the new gid, so it comes between setresgid(2) and setresuid(2).
+/// * Inheritable takes only what is permitted, and in the bounding set or inheritable already. So the
+///   bounding set keeps the request.
+/// * Ambient takes only what is permitted and inheritable, so capset(2) comes before ambient.
 /// * no_new_privs hinders none of these and must hold at exec, so it is last.
 ///
 /// Then everything is read back and compared (`process::apply`), and only then comes execve(2).
@@ -27,13 +27,13 @@ use crate::model::ids::{Gid, Uid, listed};
 /// In init mode a fork(2) comes between, and a parent stays: `init` says where and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// Effective = permitted; inheritable stays.
+    /// Effective = permitted; inheritable does not change.
     RaiseEffective(ThreadCaps),
     KeepCaps,
     SetGroups(Vec<Gid>),
     SetGid(Gid),
-    /// Gives the group of the descriptors 0 to 2 to the application, where they are pipes of
-    /// root's or its own terminal: it could not open /dev/stdout again otherwise. Not fatal.
+    /// Gives the application's group to the descriptors 0 to 2, if they are root's pipes or the application's
+    /// own terminal. Otherwise it could not open /dev/stdout again. Not fatal.
     ShareStdio(Gid),
     DropBounding(u8),
     SetUid(Uid),
@@ -42,9 +42,9 @@ pub enum Step {
     ClearAmbient,
     RaiseAmbient(u8),
     NoNewPrivs,
-    /// Orphans come to the process that stays as init, also where that is not PID 1.
+    /// The process that stays as init gets orphans even if it is not PID 1.
     Subreaper,
-    /// /proc/PID is its user's own again.
+    /// The process's user owns its /proc/PID again.
     Dumpable,
 }
 

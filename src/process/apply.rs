@@ -1,6 +1,6 @@
 //! Performs the plan's steps, reads everything back and compares.
 //!
-//! It decides nothing: a step that fails ends the run, whatever it was, the stdio aside.
+//! It decides nothing: any step that fails ends the run, except `ShareStdio`.
 #![forbid(unsafe_code)]
 
 use std::ops::Range;
@@ -26,8 +26,8 @@ use crate::process::failures;
 use crate::process::observe;
 use crate::system;
 
-/// The proof that this process's credentials equal the plan's. Only `apply` makes one, and
-/// only with one can a command be executed.
+/// Proof that this process's credentials equal the plan's. Only `apply` makes one, and executing a command
+/// requires one.
 #[derive(Debug)]
 pub struct Verified {
     expected: Expected,
@@ -35,25 +35,24 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// The credentials that this process has.
+    /// The credentials that this process has now.
     pub fn credentials(&self) -> &Expected {
         &self.expected
     }
 
-    /// The ones that it had, for what no step changes.
+    /// The credentials that it started with, for what no step changes.
     pub fn start(&self) -> &Credentials {
         &self.start
     }
 }
 
-/// Performs the steps in their order and verifies the result. The notes are of what failed
-/// and may.
+/// Performs the steps in order and verifies the result. The notes tell of failures that are allowed.
 pub fn apply(plan: &Plan, start: Credentials) -> Result<(Verified, Vec<Note>)> {
     let notes = perform_all(&plan.steps)?;
     Ok((verify(plan, start)?, notes))
 }
 
-/// Performs steps in their order.
+/// Performs the steps in order. Only a failed `ShareStdio` is a note.
 pub fn perform_all(steps: &[Step]) -> Result<Vec<Note>> {
     let mut notes = Vec::new();
     for step in steps {
@@ -104,8 +103,8 @@ fn perform(step: &Step) -> Result<(), Errno> {
     }
 }
 
-/// Lets the application's group open what the descriptors 0 to 2 stand for, with the rights
-/// that each descriptor has. Tries all three and returns the first failure.
+/// Lets the application's group open the files behind the descriptors 0 to 2, with the rights of each
+/// descriptor. Tries all three and returns the first failure.
 fn share_stdio(gid: Gid) -> Result<(), Errno> {
     let mut result = Ok(());
     for (fd, status) in system::standard_streams() {
@@ -114,16 +113,16 @@ fn share_stdio(gid: Gid) -> Result<(), Errno> {
     result
 }
 
-/// Only root's, and only what has no other users by its name: a named FIFO, a file, a socket or
-/// /dev/null belongs to others too. As the owner, and with the group its own by now, this
-/// process needs neither CHOWN nor FOWNER.
+/// Changes only files of root that no other user reaches by name: a named FIFO, a file, a socket or /dev/null
+/// belongs to others too. This process owns the file and its group is the new one already, so it needs
+/// neither CHOWN nor FOWNER.
 fn share(fd: BorrowedFd, status: &libc::stat, gid: Gid) -> Result<(), Errno> {
-    /// PIPEFS_MAGIC, statfs(2): where pipe(2) makes its pipes, and mkfifo(3) does not.
+    /// PIPEFS_MAGIC (statfs(2)): the file system of pipe(2), but not of mkfifo(3).
     const PIPEFS: libc::c_long = 0x5049_5045;
     let kind = status.st_mode & libc::S_IFMT;
     let ours = match kind {
-        // It can outlive this process, but its only names are the descriptors in /proc/PID/fd,
-        // and who may look at these may have the descriptor itself (proc_pid_fd(5)).
+        // A pipe can outlive this process, but its only names are the descriptors in /proc/PID/fd. Whoever
+        // may open those may take the descriptor itself (proc_pid_fd(5)).
         libc::S_IFIFO => fstatfs(fd)?.filesystem_type().0 as libc::c_long == PIPEFS,
         libc::S_IFCHR => is_own_terminal(fd, status.st_rdev),
         _ => false,
@@ -140,11 +139,11 @@ fn share(fd: BorrowedFd, status: &libc::stat, gid: Gid) -> Result<(), Errno> {
     fchmod(fd, Mode::from_bits_truncate(status.st_mode & 0o7777 | rights))
 }
 
-/// A runtime makes a pseudo-terminal for each command that is to have one, and that command
-/// leads its session. Any other terminal has users who stay when the application has ended:
-/// root's shell, the host, or whoever opens a device such as /dev/tty.
+/// A runtime makes a pseudo-terminal for one command, and that command leads its session. Any other terminal
+/// has users who stay when the application has ended: root's shell, the host, or whoever opens a device such
+/// as /dev/tty.
 fn is_own_terminal(fd: BorrowedFd, device: libc::dev_t) -> bool {
-    /// UNIX98_PTY_SLAVE_MAJOR, and how many follow (Documentation/admin-guide/devices.txt).
+    /// UNIX98_PTY_SLAVE_MAJOR and the majors after it (Documentation/admin-guide/devices.txt).
     const PTS: Range<u32> = 136..144;
     PTS.contains(&libc::major(device)) && tcgetsid(fd) == Ok(getpid())
 }

@@ -1,6 +1,6 @@
-//! The files that one execve(2) opens: a program's, or a script's and its interpreters'.
+//! The files that one execve(2) opens: a program, or a script and its interpreters.
 //!
-//! It reads how they begin, and judges nothing.
+//! It reads their first bytes, and decides nothing.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -12,11 +12,11 @@ use nix::unistd::read;
 use crate::model::script::{self, Head};
 use crate::system;
 
-/// One of the files.
+/// A program, script or interpreter.
 #[derive(Debug)]
 pub struct Link {
     pub path: CString,
-    /// Its first bytes, or why they cannot be read.
+    /// The first bytes, or why they cannot be read.
     pub start: Result<Vec<u8>, Errno>,
 }
 
@@ -25,20 +25,20 @@ impl Link {
         Link { start: start(&path), path }
     }
 
-    /// Its first bytes; none where they cannot be read.
+    /// The first bytes, or none if they cannot be read.
     pub fn head(&self) -> &[u8] {
         self.start.as_deref().unwrap_or_default()
     }
 }
 
-/// The scripts among the files, as far as the kernel follows them, and the last file: the
-/// attributes that count at exec are that one's. One that cannot be read or executed ends the chain.
+/// The scripts that the kernel follows, and the last file. At exec only the attributes of the last file
+/// count. A file that cannot be read or executed ends the chain.
 pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
     let mut scripts = Vec::new();
     let mut last = Link::new(path.to_owned());
     while scripts.len() < script::MOST_INTERPRETERS {
         let Head::Script(interpreter) = script::head(last.head()) else { break };
-        // The path ends before the first NUL byte.
+        // `head` ends the path before the first NUL byte.
         let Ok(path) = CString::new(interpreter) else { break };
         let is_end = executable(&path).is_err();
         scripts.push(std::mem::replace(&mut last, Link::new(path)));
@@ -49,7 +49,7 @@ pub fn chain(path: &CStr) -> (Vec<Link>, Link) {
     (scripts, last)
 }
 
-/// By one read(2), as the kernel does.
+/// Makes one read(2), as the kernel does.
 fn start(path: &CStr) -> Result<Vec<u8>, Errno> {
     let mut start = vec![0; script::HEAD];
     let length = read(&system::open(path)?, &mut start)?;
@@ -57,7 +57,7 @@ fn start(path: &CStr) -> Result<Vec<u8>, Errno> {
     Ok(start)
 }
 
-/// Whether execve(2) would get as far as reading the file.
+/// Fails if execve(2) would fail before it reads the file.
 pub fn executable(path: &CStr) -> Result<(), Errno> {
     system::may_execute(path)?;
     match stat(path)?.st_mode & libc::S_IFMT {

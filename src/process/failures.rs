@@ -1,7 +1,7 @@
-//! Calls that failed, or that reported success and did nothing: the cause, and the cure chosen from
-//! what was observed and not from errno alone.
+//! Words for calls that failed, or that reported success and did nothing. What was observed decides the hint,
+//! and not errno alone.
 //!
-//! It words; it decides nothing.
+//! It decides nothing else.
 #![forbid(unsafe_code)]
 
 use std::fmt::Display;
@@ -13,7 +13,7 @@ use crate::model::error::{Exit, Refusal};
 use crate::model::ids::listed;
 use crate::plan::step::Step;
 
-/// A step's call failed. `denies_setgroups` is what this user namespace says.
+/// A step's call failed. `denies_setgroups`: this user namespace denies setgroups(2).
 pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal {
     let unmapped = |what: String, file: &str| {
         let cause = format!("{step}: {errno}: {what} not mapped in this user namespace");
@@ -38,7 +38,7 @@ pub fn step_failed(step: &Step, errno: Errno, denies_setgroups: bool) -> Refusal
     }
 }
 
-/// What an error is to the user: a refusal as it stands, or else a call that failed with an errno.
+/// The refusal for any error. An error that is no refusal is a call that failed with an errno.
 pub fn refusal(error: anyhow::Error) -> Refusal {
     error.downcast().unwrap_or_else(|error| {
         let errno = error.downcast_ref().copied().unwrap_or(Errno::UnknownErrno);
@@ -46,7 +46,7 @@ pub fn refusal(error: anyhow::Error) -> Refusal {
     })
 }
 
-/// A call failed that needs nothing, or whose needs are held.
+/// A call failed that needs no capability, or whose capabilities are held.
 pub fn call_failed(call: impl Display, errno: Errno) -> Refusal {
     failed(format!("{call}: {errno}"), errno)
 }
@@ -62,7 +62,7 @@ fn failed(cause: String, errno: Errno) -> Refusal {
     }
 }
 
-/// Init mode takes a process more than a run without.
+/// fork(2) failed. Init mode needs one process more than a run without it.
 pub fn fork_failed(errno: Errno) -> Refusal {
     let refusal = call_failed("fork", errno);
     match errno {
@@ -74,7 +74,7 @@ pub fn fork_failed(errno: Errno) -> Refusal {
     }
 }
 
-/// The credentials read back are not the planned ones.
+/// The credentials read back differ from the plan.
 pub fn differs(differences: &[String]) -> Refusal {
     call_lied(format!("the credentials read back differ from the plan: {}", differences.join("; ")))
 }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_gid_that_is_not_mapped_is_named() {
-        // In a real start setgroups, whose list has the gid, comes first and fails.
+        // In a real start setgroups(2) fails first, because its list contains this gid.
         let refusal = step_failed(&Step::SetGid(Gid::new(70000).unwrap()), Errno::EINVAL, false);
         assert_eq!(refusal.exit, Exit::NotGranted);
         assert!(

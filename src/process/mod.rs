@@ -1,4 +1,4 @@
-//! This process: what it is, and the plan performed on it.
+//! This process: observes it, and performs the plan on it.
 #![forbid(unsafe_code)]
 
 pub mod apply;

@@ -1,6 +1,6 @@
-//! What this process is: its ids, groups and capability sets, read from the kernel.
+//! Reads from the kernel what this process is: its ids, groups and capability sets.
 //!
-//! It only reads. No decision rests on /proc, which need not be mounted.
+//! It only reads. No decision rests on /proc, because it may not be mounted.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -20,10 +20,10 @@ use crate::model::ids::{Gid, Id, OVERFLOW_ID, decimal};
 use crate::process::failures;
 use crate::system;
 
-/// Reads everything but the last three.
+/// Reads everything except `bounding`, `own_file` and `overflow_gid`.
 pub fn read() -> Result<Credentials> {
     let caps = system::capget().context("capget")?;
-    // All 64 bits are what the buffers held before the call: it did not fill them.
+    // The buffers started with all 64 bits set, so the call did not fill them.
     if caps.permitted.bits() == u64::MAX {
         return Err(failures::call_lied("capget reported success but gave no sets").into());
     }
@@ -58,13 +58,12 @@ fn securebits() -> Result<Securebits> {
     }
 }
 
-/// Whether this user namespace denies setgroups(2), for the wording of a hint; false where
-/// /proc does not tell.
+/// Whether this user namespace denies setgroups(2), for a hint; false if /proc does not say.
 pub fn denies_setgroups() -> bool {
     proc_text(c"/proc/self/setgroups").is_some_and(|text| text.trim_ascii_end() == b"deny")
 }
 
-/// What a file of /proc says; `None` where it cannot be read.
+/// The content of a file in /proc; `None` if it cannot be read.
 pub fn proc_text(path: &CStr) -> Option<Vec<u8>> {
     let mut text = Vec::new();
     system::open(path).ok()?.read_to_end(&mut text).ok().map(|_| text)
@@ -79,7 +78,8 @@ fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
     })
 }
 
-/// Whether this is a user namespace that maps some ids only, or others; false where /proc does not tell.
+/// Whether this is a user namespace that maps only some ids, or maps ids to others; false if /proc does not
+/// say.
 pub fn in_own_user_namespace() -> bool {
     // PROC_USER_INIT_INO. Sandboxes that are no Linux have other numbers, and map all ids.
     const INITIAL: u64 = 0xeffffffd;
@@ -87,15 +87,15 @@ pub fn in_own_user_namespace() -> bool {
     is_other && uid_ranges().is_some_and(|ranges| ranges != WHOLE)
 }
 
-/// What the initial user namespace maps, and each that maps every id to itself.
+/// The map of the initial user namespace, and of each that maps every id to itself.
 pub const WHOLE: [[i64; 3]; 1] = [[0, 0, u32::MAX as i64]];
 
-/// /proc/self/uid_map; `None` where it cannot be read.
+/// The ranges of /proc/self/uid_map; `None` if it cannot be read.
 pub fn uid_ranges() -> Option<Vec<[i64; 3]>> {
     proc_text(c"/proc/self/uid_map").map(|map| id_ranges(&map).collect())
 }
 
-/// By /proc/self/gid_map.
+/// What gid 65534 stands for, from /proc/self/gid_map.
 pub fn overflow_gid() -> OverflowGid {
     let map = proc_text(c"/proc/self/gid_map").unwrap_or_default();
     let maps = |[first, _, count]: [i64; 3]| (first..first + count).contains(&OVERFLOW_ID.into());
@@ -106,7 +106,7 @@ pub fn overflow_gid() -> OverflowGid {
     }
 }
 
-/// Which mount an open file is on, as /proc/self/fdinfo has it (proc_pid_fdinfo(5)).
+/// The mount id of an open file, from /proc/self/fdinfo (proc_pid_fdinfo(5)).
 pub fn mount_id(file: &File) -> Option<i64> {
     let path = CString::new(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
     let text = proc_text(&path)?;
@@ -114,7 +114,7 @@ pub fn mount_id(file: &File) -> Option<i64> {
     decimal(id?.trim_ascii())
 }
 
-/// Reads the bounding set, by asking for each capability until the kernel knows no more.
+/// Reads the bounding set: asks for each capability until the kernel knows no more.
 pub fn bounding() -> Result<CapSet> {
     let mut bits = 0;
     for number in 0..64 {
@@ -141,7 +141,7 @@ fn ids<T: Id>(call: &'static str, [real, effective, saved]: [u32; 3]) -> Result<
     Ok(Ids { real: id(real)?, effective: id(effective)?, saved: id(saved)? })
 }
 
-/// 4294967295 is what the buffers held before the call, nix's too: it did not fill them.
+/// The buffers, nix's too, started with 4294967295, so the call did not fill them.
 fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T> {
     move |raw| {
         T::new(raw)
@@ -149,10 +149,10 @@ fn valid<T: Id>(call: &'static str) -> impl Fn(u32) -> Result<T> {
     }
 }
 
-/// Whether there are ambient capabilities at all, and which. `possible` is what is permitted
-/// and inheritable, of which ambient is always a subset (capabilities(7)).
+/// Whether the kernel has an ambient set, and what it contains. `possible` is permitted & inheritable:
+/// ambient is always a subset of that (capabilities(7)).
 fn ambient(possible: CapSet) -> Result<(bool, CapSet)> {
-    // With nothing to ask for, any capability tells whether the question is understood.
+    // If nothing is possible, any capability tells whether the kernel has an ambient set.
     let asked = if possible.is_empty() { CapSet::of(&[Cap::CAP_CHOWN]) } else { possible };
     let mut bits = 0;
     for number in asked.numbers() {

@@ -1,7 +1,6 @@
-//! The file that this process runs: where it is, and which file capabilities it has.
+//! The file that this process runs: its path, its mount and its file capabilities.
 //!
-//! The path that execve(2) was given is not always this file's: it is the script's where a script
-//! names this program as its interpreter.
+//! The path given to execve(2) may be another file's: a script whose interpreter is this program.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -17,17 +16,17 @@ use crate::process::chain::{Link, chain};
 use crate::process::reach::file_itself;
 use crate::system;
 
-/// The file itself, whatever became of its name.
+/// The file itself, even if it was renamed or deleted.
 const EXE: &CStr = c"/proc/self/exe";
 
-/// Looks at the file.
+/// Reads path, file capabilities and mount option.
 pub fn read() -> OwnFile {
     let (path, caps) = match exe().ok().flatten() {
         None => by_path(),
         Some(exe) if is_same(exe, system::executed_path()) => (path(), caps(exe)),
         Some(exe) => {
-            // A script; or a file that is gone or replaced; or one of a format for which the node's
-            // binfmt_misc starts this program, and then either file can be what counted.
+            // The path is a script's, or the file was deleted or replaced, or the node's binfmt_misc started
+            // this program. With binfmt_misc, either file's capabilities can be the ones that counted.
             let (_, other) = by_path();
             (path(), caps(exe).map(|caps| FileCaps::either(caps, other.ok().flatten())))
         }
@@ -36,7 +35,7 @@ pub fn read() -> OwnFile {
     OwnFile { path: path.into_bytes(), caps, nosuid, place: Place::Image }
 }
 
-/// Where it lies, for the words of a hint. Images are overlays.
+/// Where the file lies, for a hint. An image volume is a read-only overlay.
 pub fn place(file: &OwnFile) -> Place {
     let Ok(path) = CString::new(file.path.as_slice()) else { return Place::Image };
     if system::open_on_root_mount(&path).err() != Some(Errno::EXDEV) {
@@ -50,22 +49,22 @@ pub fn place(file: &OwnFile) -> Place {
 
 fn by_path() -> (CString, Result<Option<FileCaps>, Unknown>) {
     let Link { path, start } = executed();
-    // What cannot be read may be a script, and its interpreter this program.
+    // A file that cannot be read may be a script whose interpreter is this program.
     let caps = start.map_err(|errno| Unknown("open", errno)).and_then(|_| caps(&path));
     (file_itself(&path), caps)
 }
 
-/// Its path, for the words of a hint.
+/// The file's path, for a hint.
 pub fn path() -> CString {
     exe().ok().flatten().and_then(name).unwrap_or_else(|| file_itself(&executed().path))
 }
 
-/// By which path its content can be read.
+/// The path through which the file can be read.
 pub fn content() -> Result<CString, Errno> {
     Ok(exe()?.map_or_else(|| executed().path, CStr::to_owned))
 }
 
-/// What leads to the file itself; nothing where /proc is not mounted.
+/// /proc/self/exe; `None` if /proc is not mounted.
 fn exe() -> Result<Option<&'static CStr>, Errno> {
     match statfs(c"/proc/self") {
         Ok(proc) => Ok((proc.filesystem_type() == PROC_SUPER_MAGIC).then_some(EXE)),
@@ -74,7 +73,7 @@ fn exe() -> Result<Option<&'static CStr>, Errno> {
     }
 }
 
-/// The path that the kernel has for it, if it still leads there.
+/// The path that the kernel knows for the file, if it still leads there.
 fn name(exe: &CStr) -> Option<CString> {
     system::read_link(exe).ok().filter(|path| is_same(exe, path))
 }
@@ -84,14 +83,14 @@ fn is_same(one: &CStr, other: &CStr) -> bool {
     file(one).is_ok_and(|one| file(other) == Ok(one))
 }
 
-/// The last file of those that execve(2) opened, as they are now.
+/// The last file that execve(2) opened, as it is now.
 fn executed() -> Link {
     chain(system::executed_path()).1
 }
 
 fn caps(path: &CStr) -> Result<Option<FileCaps>, Unknown> {
     let xattr = system::security_capability(path);
-    // A kernel that knows such an attribute does not execute the file.
+    // The kernel refuses to execute a file with a malformed attribute.
     let parsed = xattr
         .and_then(|xattr| xattr.map(|xattr| FileCaps::parse(&xattr)).transpose().map_err(|_| Errno::EINVAL));
     parsed.map_err(|errno| Unknown("getxattr", errno))

@@ -1,6 +1,6 @@
-//! Which file a path leads to, and what keeps this process from it: for the words of a hint.
+//! Finds the file that a path leads to, and what keeps this process from it; only for hints.
 //!
-//! It only looks; nothing may be decided by it.
+//! It only looks, and nothing may be decided by it.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -10,19 +10,19 @@ use nix::errno::Errno;
 use crate::model::error::shown;
 use crate::system;
 
-/// How many symbolic links are followed.
+/// More symbolic links than this are not followed.
 const MOST_LINKS: usize = 8;
 
-/// Where the way to a file ends, as the words of a command have it.
+/// Where access to a file ends, as a path that a hint can print.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Closed {
-    /// This process may not search it.
+    /// A folder that this process may not search.
     Folder(String),
-    /// Every folder before it can be searched.
+    /// The file: every folder before it can be searched.
     File(String),
 }
 
-/// The first folder that denies the way, or else the file.
+/// The first folder that denies access, or else the file.
 pub fn closed(path: &CStr) -> Closed {
     match follow(path) {
         (at, Some(end)) => Closed::Folder(shown(&at[..end])),
@@ -30,7 +30,7 @@ pub fn closed(path: &CStr) -> Closed {
     }
 }
 
-/// The file that a symbolic link leads to: setcap(8) takes no link.
+/// The file that a symbolic link leads to, because setcap(8) takes no link.
 pub fn file_itself(path: &CStr) -> CString {
     match follow(path) {
         (at, None) => c_string(&at).unwrap_or_else(|_| path.to_owned()),
@@ -38,13 +38,13 @@ pub fn file_itself(path: &CStr) -> CString {
     }
 }
 
-/// Follows the path, and the symbolic links in it. Says where the first folder ends that denies the
-/// way.
+/// Follows the path and its symbolic links. Returns the path, and where its first folder ends that denies
+/// access.
 fn follow(path: &CStr) -> (Vec<u8>, Option<usize>) {
     let mut at = path.to_bytes().to_vec();
     for _ in 0..MOST_LINKS {
         let slashes = at.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        // Up to each slash; the first may be the root itself.
+        // Check up to each slash; the first may be the root itself.
         let closed = slashes.map(|(at, _)| at.max(1)).find(|end| is_closed(&at[..*end]));
         let end = closed.unwrap_or(at.len());
         match (c_string(&at[..end]).and_then(|link| system::read_link(&link)), closed) {

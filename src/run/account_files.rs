@@ -1,6 +1,6 @@
-//! Reads /etc/passwd and /etc/group, and says whether they are the files that the runtime read.
+//! Reads /etc/passwd and /etc/group, and tells whether the runtime may have read other files.
 //!
-//! It reads; `accounts` understands.
+//! It only reads; `accounts` parses.
 #![forbid(unsafe_code)]
 
 use std::ffi::CStr;
@@ -21,8 +21,7 @@ use crate::process::reach::{self, Closed};
 use crate::settings::{Config, names};
 use crate::system;
 
-/// Reads /etc/passwd and /etc/group, once each. A file that this start does not need and cannot
-/// have is a note.
+/// Reads each file once. A file that cannot be read is only a note if this start does not need it.
 pub(super) fn accounts(config: &Config, start: &Credentials) -> Result<(Accounts, Vec<Note>), Refusal> {
     let uid = start.uid.effective;
     let mut notes = Vec::new();
@@ -54,7 +53,7 @@ fn goes_on_without(refusal: &Refusal) -> Note {
     Note::GoesOnWithout(refusal.cause.clone())
 }
 
-/// Opens and reads one of the two files. A missing file is an empty one.
+/// Opens and reads one of the two files. A missing file counts as empty.
 fn read<T>(
     path: &CStr,
     parse: impl FnOnce(&mut dyn Read) -> io::Result<T>,
@@ -71,18 +70,18 @@ fn read<T>(
     Ok((found.map_err(|error| not_read(&shown(path.to_bytes()), &error))?, doubt))
 }
 
-/// Opens a file, and says why it may not be the one that the runtime read in the image.
+/// Opens a file, and says why it may differ from the one that the runtime read in the image.
 fn open(path: &CStr) -> (Result<File, Errno>, Option<Doubt>) {
     match system::open_on_root_mount(path) {
         Err(Errno::EXDEV) => (system::open(path), Some(Doubt::Mounted)),
-        // Before Linux 5.6, or under an older seccomp filter.
+        // openat2(2) needs Linux 5.6, and an older seccomp filter forbids it.
         Err(Errno::ENOSYS | Errno::EPERM) => (system::open(path), doubt_by_mount_id(path)),
         result => (result, None),
     }
 }
 
-/// By the mounts that /proc/self/fdinfo has for the file, or for its folder where there is no
-/// file, and for the root.
+/// Compares the mount ids of the file and of the root, from /proc/self/fdinfo. If the file is missing, its
+/// folder counts.
 fn doubt_by_mount_id(path: &CStr) -> Option<Doubt> {
     let mount = |path: &CStr| system::open_path(path).map(|file| observe::mount_id(&file));
     let found = match mount(path) {
@@ -98,7 +97,7 @@ fn doubt_by_mount_id(path: &CStr) -> Option<Doubt> {
     }
 }
 
-/// A folder is left to read(2) to name.
+/// Refuses devices, FIFOs and sockets. If it is a folder, read(2) fails and says so.
 fn refuse_what_is_no_file(path: &CStr, file: &File) -> Result<(), Refusal> {
     let is_other = |mode| !matches!(mode & libc::S_IFMT, libc::S_IFREG | libc::S_IFDIR);
     match fstat(file) {

@@ -1,7 +1,7 @@
-//! The way of a start, which a run and a check go alike: from the settings and this process to a plan,
-//! and from the plan to a process that only has to execute the command.
+//! The way that a run and a check share: from the settings and this process to a plan, and on to a process
+//! that only has to execute the command.
 //!
-//! What a check says is so what a run does. Neither prints here.
+//! So a check tells what a run does. Nothing here prints.
 #![forbid(unsafe_code)]
 
 mod account_files;
@@ -27,7 +27,7 @@ use crate::settings::Config;
 use crate::settings::user::Ref;
 use crate::system::Blocked;
 
-/// A plan, and what it rests on.
+/// A plan and what it rests on.
 #[derive(Debug)]
 pub struct Prepared {
     pub config: Config,
@@ -36,8 +36,8 @@ pub struct Prepared {
     pub plan: Plan,
 }
 
-/// Makes the plan for a process that has these credentials, or says why there is none. Whoever
-/// started a set-id file chose its settings, too, so that these come second.
+/// Makes the plan for a process with these credentials, or says why there is none. A set-id start is refused
+/// before the settings count: whoever started it chose the settings, too.
 pub fn prepare(mut start: Credentials, config: Result<Config, Refusal>) -> Result<Prepared> {
     plan::refuse_set_id(&start, own_file::path)?;
     let config = config?;
@@ -69,7 +69,7 @@ pub fn prepare(mut start: Credentials, config: Result<Config, Refusal>) -> Resul
     Ok(Prepared { config, start, accounts, plan })
 }
 
-/// Whether it matters what group 65534 is.
+/// Whether the meaning of gid 65534 matters.
 fn has_overflow_gid(config: &Config, start: &Credentials) -> bool {
     let asked = config.user.iter().filter_map(|spec| spec.group.as_ref());
     let is_it = |gid: &Gid| gid.raw() == OVERFLOW_ID;
@@ -77,22 +77,21 @@ fn has_overflow_gid(config: &Config, start: &Credentials) -> bool {
         || asked.into_iter().any(|group| matches!(group, Ref::Id(gid) if is_it(gid)))
 }
 
-/// Which process this is, once the plan has been performed.
+/// Which process this is after the plan was performed.
 #[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 pub enum Reached<'plan, 'environment, F> {
     Application(Ready<'environment, F>),
-    /// Of init mode.
+    /// The parent in init mode.
     Parent(Parent<'plan>),
 }
 
-/// A process that is the application's user, with its capabilities, and that may execute the command
-/// once it has passed the gate.
+/// A process with the application's user and capabilities. It may execute the command after the gate.
 pub struct Ready<'environment, F> {
     pub verified: Verified,
-    /// The command, or `None` for a check without one.
+    /// The command; `None` for a check without one.
     pub found: F,
     pub environment: Vec<Cow<'environment, CStr>>,
-    /// Of what failed and may.
+    /// Failures that are allowed.
     pub notes: Vec<Note>,
     pub gate: Gate,
 }

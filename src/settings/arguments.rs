@@ -1,6 +1,6 @@
-//! The command line: arguments to an action.
+//! The command line: from arguments to an action.
 //!
-//! Pure. The options are verbs; settings come from the environment (see `names`).
+//! Pure. Options are verbs; settings come from the environment (see `names`).
 #![forbid(unsafe_code)]
 
 use std::ffi::CStr;
@@ -9,18 +9,18 @@ use crate::model::caps::{Cap, CapSet};
 use crate::model::error::{Exit, Refusal, shown};
 use crate::settings::capabilities::Request;
 
-/// What one invocation is to do. Arguments are bytes and are passed on unchanged.
+/// What one invocation does. Arguments are bytes and are passed on unchanged.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action<'a> {
     Run {
         command: &'a CStr,
         argv: &'a [&'a CStr],
     },
-    /// Report, and say what a run would do; without a command, as far as that goes.
+    /// Report what a run would do. Without a command, only as far as possible.
     Check {
         argv: &'a [&'a CStr],
     },
-    /// Copy this program, with these file capabilities if there are any.
+    /// Copy this program, with these file capabilities if any.
     Install {
         path: &'a CStr,
         file_caps: CapSet,
@@ -29,10 +29,8 @@ pub enum Action<'a> {
     Version,
 }
 
-/// The text of `--help`.
 pub const HELP: &str = include_str!("help.txt");
 
-/// The text of `--version`.
 pub const VERSION: &str = concat!("capshim ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// Reads the arguments, `argv[0]` included.
@@ -56,7 +54,7 @@ pub fn parse<'a>(args: &'a [&'a CStr]) -> Result<Action<'a>, Refusal> {
     }
 }
 
-/// What follows `--check`.
+/// Reads the arguments after `--check`.
 fn check<'a>(args: &'a [&'a CStr]) -> Result<Action<'a>, Refusal> {
     let argv = match args.first().map(|first| first.to_bytes()) {
         Some(b"--") => &args[1..],
@@ -67,7 +65,7 @@ fn check<'a>(args: &'a [&'a CStr]) -> Result<Action<'a>, Refusal> {
     Ok(Action::Check { argv })
 }
 
-/// What follows `--install`.
+/// Reads the arguments after `--install`.
 fn install<'a>(args: &[&'a CStr]) -> Result<Action<'a>, Refusal> {
     let usage = |cause: String| {
         Refusal::new(Exit::Usage, cause).hint("capshim --install PATH [--file-caps LIST], as in: capshim --install /shim/capshim --file-caps ipc_lock")
@@ -90,11 +88,11 @@ fn install<'a>(args: &[&'a CStr]) -> Result<Action<'a>, Refusal> {
     Ok(Action::Install { path: not_empty("PATH", path)?, file_caps })
 }
 
-/// With one of these on the shim's file, any user of the container would become root.
+/// With one of these on capshim's file, any user of the container could become root.
 pub const NEVER_ON_A_FILE: CapSet =
     CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID, Cap::CAP_SETPCAP, Cap::CAP_SETFCAP]);
 
-/// The list of `--file-caps`: some capabilities, none of them such a one.
+/// Reads the list of `--file-caps`: at least one capability, and none of `NEVER_ON_A_FILE`.
 fn file_caps(list: &[u8]) -> Result<CapSet, Refusal> {
     let refusal = |wrong: Refusal| Refusal {
         exit: Exit::Usage,

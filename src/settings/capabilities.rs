@@ -14,7 +14,7 @@ use crate::settings::words::{self, nearest};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Request {
     pub required: CapSet,
-    /// Written with a trailing `?`: left out, with a warning, where it is not to be had.
+    /// Written with a trailing `?`. One that is not available is left out with a warning.
     pub optional: CapSet,
 }
 

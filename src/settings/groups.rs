@@ -1,4 +1,4 @@
-//! `CAPSHIM_GROUPS`: what happens to inherited groups, and which others are wanted.
+//! `CAPSHIM_GROUPS`: what happens to inherited groups, and which other groups the application gets.
 //!
 //! Pure.
 #![forbid(unsafe_code)]
@@ -15,14 +15,14 @@ use crate::settings::words;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct GroupPolicy {
     pub inherited: Inherited,
-    /// The groups that are written out.
+    /// The groups that the setting lists.
     pub listed: Vec<Ref<Gid>>,
 }
 
 /// What happens to the groups that the runtime gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Inherited {
-    /// Those that the runtime added for this container stay; root's own go.
+    /// Keep the groups that the runtime added for this container, and drop root's own.
     Auto,
     Keep,
     Drop,

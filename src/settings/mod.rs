@@ -1,7 +1,7 @@
-//! `CAPSHIM_*` variables: the environment to a `Config`.
+//! `CAPSHIM_*` variables: from the environment to a `Config`.
 //!
-//! Pure. It reads every setting and refuses what it does not understand; it must not guess,
-//! and it must not look anything up.
+//! Pure. It reads every setting and refuses what it does not understand. It must not guess or look anything
+//! up.
 #![forbid(unsafe_code)]
 
 pub mod arguments;
@@ -26,7 +26,7 @@ use crate::settings::values::Values;
 /// The settings of one run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// Required for a start as root; the runtime's user stands otherwise.
+    /// A start as root requires it. Without root, the runtime's user stays.
     pub user: Option<UserSpec>,
     pub caps: Request,
     pub groups: GroupPolicy,
@@ -35,17 +35,17 @@ pub struct Config {
     pub log: Log,
 }
 
-/// Whether this process stays as init, and to whom it then forwards signals.
+/// Whether this process stays as init, and who then gets its signals.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Init {
     Off,
-    /// To the application's process.
+    /// The application's process.
     Child,
-    /// To the application's process group.
+    /// The application's process group.
     Group,
 }
 
-/// How much is written to stderr when all goes well.
+/// How much capshim writes to stderr when nothing fails.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Log {
     Quiet,

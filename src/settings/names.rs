@@ -13,26 +13,26 @@ pub const NO_NEW_PRIVS: &str = "CAPSHIM_NO_NEW_PRIVS";
 pub const INIT: &str = "CAPSHIM_INIT";
 pub const LOG: &str = "CAPSHIM_LOG";
 
-/// Every setting there is. All of them are removed from the application's environment.
+/// Every setting. capshim removes all of them from the application's environment.
 pub const SETTINGS: [&str; 6] = [USER, CAPS, GROUPS, NO_NEW_PRIVS, INIT, LOG];
 
-/// What a Dockerfile that pins a download calls its own: no settings, passed on.
+/// Dockerfiles that pin a download use these names. They are no settings, and are passed on.
 const PINS: [&str; 2] = ["CAPSHIM_VERSION", "CAPSHIM_SHA256"];
 
-/// True for an entry that is one of capshim's settings and not for the application.
+/// Whether an entry is one of capshim's settings.
 pub fn is_setting(entry: &CStr) -> bool {
     let (name, _) = split(entry);
     SETTINGS.iter().any(|setting| setting.as_bytes() == name)
 }
 
-/// True for an entry that may turn init mode on, told before anything is parsed: all but the
-/// words for off, so that it holds wherever `Config::parse` then finds init mode on.
+/// Whether an entry may turn init mode on, before anything is parsed. Any value except the words for off
+/// counts, so this holds whenever `Config::parse` finds init mode on.
 pub fn may_ask_for_init(entry: &CStr) -> bool {
     let (name, value) = split(entry);
     name == INIT.as_bytes() && value != b"0" && value != b"false"
 }
 
-/// An environment entry's name and value; an entry without `=` has an empty value.
+/// The name and value of an entry. Without `=` the value is empty.
 pub fn split(entry: &CStr) -> (&[u8], &[u8]) {
     let entry = entry.to_bytes();
     match entry.iter().position(|&byte| byte == b'=') {
@@ -41,8 +41,8 @@ pub fn split(entry: &CStr) -> (&[u8], &[u8]) {
     }
 }
 
-/// Names under our prefix that others own: version pins, and the links that Kubernetes adds
-/// for a Service called `capshim` or `capshim-x`.
+/// Names with our prefix that belong to others: version pins, and the variables that Kubernetes adds for a
+/// Service called `capshim` or `capshim-x`.
 pub fn is_foreign(name: &[u8]) -> bool {
     let Ok(name) = str::from_utf8(name) else { return false };
     PINS.contains(&name) || is_service_link(name)

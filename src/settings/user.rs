@@ -1,6 +1,6 @@
 //! `CAPSHIM_USER`: a user and a group, as names or ids.
 //!
-//! Pure. A number that is no id must never become a name.
+//! Pure. A number that is no valid id must never become a name.
 #![forbid(unsafe_code)]
 
 use std::fmt;
@@ -17,8 +17,8 @@ pub enum Ref<T> {
 }
 
 impl<T: Id> Ref<T> {
-    /// All digits is an id and never a name, so that a number out of range cannot be found
-    /// as a name (CVE-2026-46680).
+    /// A word of digits is an id and never a name, so that a number out of range cannot match a name
+    /// (CVE-2026-46680).
     pub fn parse(text: &str) -> Result<Ref<T>, Refusal> {
         let bytes = text.as_bytes();
         if bytes.iter().all(u8::is_ascii_digit) {
@@ -55,7 +55,7 @@ pub struct UserSpec {
 }
 
 impl UserSpec {
-    /// `root` or `0`: the only two ways to ask for uid 0.
+    /// `root` and `0` are the only ways to ask for uid 0.
     pub fn is_root(&self) -> bool {
         match &self.user {
             Ref::Id(uid) => *uid == Uid::ROOT,

@@ -1,4 +1,4 @@
-//! The raw values of the settings, and what tools do to them on their way.
+//! The raw values of the settings, and how tools may have mangled them.
 //!
 //! Pure. It must not guess what a mangled value meant.
 #![forbid(unsafe_code)]
@@ -10,7 +10,7 @@ use crate::model::error::{Exit, Refusal, shown};
 use crate::settings::names::{CAPS, SETTINGS, USER, is_foreign, split};
 use crate::settings::words::nearest;
 
-/// The raw value of each setting, by its place in `SETTINGS`.
+/// The raw value of each setting, in the order of `SETTINGS`.
 pub(super) struct Values<'a>([Option<&'a [u8]>; SETTINGS.len()]);
 
 impl<'a> Values<'a> {
@@ -34,7 +34,7 @@ impl<'a> Values<'a> {
         Ok(Values(values))
     }
 
-    /// The value of a setting as text, `None` if it is not set.
+    /// The value of a setting as text; `None` if it is not set.
     pub(super) fn get(&self, setting: &str) -> Result<Option<&'a str>, Refusal> {
         let place = SETTINGS.iter().position(|&name| name == setting);
         let Some(value) = place.and_then(|place| self.0[place]) else { return Ok(None) };
@@ -52,7 +52,8 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A template or variable came out empty. One of the first two must be there.
+/// A template or variable came out empty. Without `CAPSHIM_USER` or `CAPSHIM_CAPS` there is no start, so
+/// their hints differ.
 pub(super) fn empty(setting: &str) -> Refusal {
     let wrong = Refusal::wrong("is set but empty");
     match setting {
@@ -64,7 +65,7 @@ pub(super) fn empty(setting: &str) -> Refusal {
     }
 }
 
-/// A value as the user meant it, or what a tool did to it on its way here.
+/// A value as the user meant it. Refuses what a tool has probably mangled.
 fn text(value: &[u8]) -> Result<&str, Refusal> {
     let has = |byte: u8| value.contains(&byte);
     let quoted = |byte: &u8| matches!(byte, b'"' | b'\'' | b'`');

@@ -1,13 +1,12 @@
-//! The words of a setting: splitting a list, and the known word that a mistyped one
-//! probably stands for.
+//! The words of a setting: splits a list, and finds the known word nearest to a mistyped one.
 //!
-//! Pure. `nearest` only ever words a hint: nothing may be decided by it.
+//! Pure. `nearest` only serves hints, and nothing may be decided by it.
 #![forbid(unsafe_code)]
 
 use crate::model::error::Refusal;
 
-/// The words of a list, with commas or spaces between them. An empty part between two commas
-/// is an error: a template may have come out empty.
+/// The words of a list, separated by commas or spaces. An empty part between two commas is an error: a
+/// template may have come out empty.
 pub fn list(text: &str) -> Result<Vec<&str>, Refusal> {
     let mut words = Vec::new();
     for part in text.split(',') {
@@ -22,15 +21,14 @@ pub fn list(text: &str) -> Result<Vec<&str>, Refusal> {
     Ok(words)
 }
 
-/// The candidate with the smallest edit distance to `word`; the first of equals, or an
-/// empty string if there are no candidates.
+/// The candidate with the smallest edit distance to `word`: the first of equals, or "" if there are none.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> &'a str {
-    // A word far longer than any candidate is no typo; its beginning is enough.
+    // A word far longer than any candidate is no typo, so its beginning is enough.
     let word: Vec<u8> = word.bytes().take(64).collect();
     candidates.min_by_key(|candidate| distance(&word, candidate.as_bytes())).unwrap_or("")
 }
 
-/// Levenshtein's distance: the number of bytes to insert, delete or replace.
+/// Levenshtein's distance: how many bytes to insert, delete or replace.
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {

@@ -1,7 +1,7 @@
-//! The calls that read and change credentials, where nix lacks them or makes more than one.
+//! Calls that read and change credentials. nix lacks them, or makes more than one call for each.
 //!
-//! Those that change ids and groups are made directly: libc's wrappers act on all threads of a
-//! process, block signals meanwhile and may replace the errno, while this process has one thread.
+//! The calls that change ids and groups are made directly, because capshim has one thread. libc's wrappers
+//! act on all threads, block signals meanwhile and may replace the errno.
 
 use std::ffi::{c_int, c_long};
 
@@ -27,7 +27,7 @@ struct CapData {
     inheritable: u32,
 }
 
-/// capget(2) for this thread. The buffers begin with all bits set, which no plan contains.
+/// capget(2) for this thread. The buffers start with all bits set, so a faked call is noticed.
 pub fn capget() -> Result<ThreadCaps> {
     let mut header = CapHeader { version: CAPABILITY_VERSION_3, pid: 0 };
     let mut data = [CapData { effective: !0, permitted: !0, inheritable: !0 }; 2];
@@ -55,13 +55,13 @@ pub fn capset(caps: ThreadCaps) -> Result<()> {
     Errno::result(unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) }).map(drop)
 }
 
-/// prctl(2) with up to two numbers; the unused arguments are 0, as newer options demand.
+/// prctl(2) with up to two numbers. Newer options require the unused arguments to be 0.
 fn prctl(option: c_int, arg2: c_long, arg3: c_long) -> Result<c_int> {
     // SAFETY: the options used in this file take numbers only.
     Errno::result(unsafe { libc::prctl(option, arg2, arg3, 0 as c_long, 0 as c_long) })
 }
 
-/// PR_CAPBSET_READ; EINVAL for a capability that the kernel does not know.
+/// PR_CAPBSET_READ; EINVAL if the kernel does not know this capability.
 pub fn bounding_contains(number: u8) -> Result<bool> {
     prctl(libc::PR_CAPBSET_READ, number.into(), 0).map(|set| set == 1)
 }
@@ -71,7 +71,7 @@ pub fn bounding_drop(number: u8) -> Result<()> {
     prctl(libc::PR_CAPBSET_DROP, number.into(), 0).map(drop)
 }
 
-/// PR_CAP_AMBIENT_IS_SET; EINVAL where there are no ambient capabilities.
+/// PR_CAP_AMBIENT_IS_SET; EINVAL if the kernel has no ambient set.
 pub fn ambient_contains(number: u8) -> Result<bool> {
     prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.into(), number.into()).map(|set| set == 1)
 }
@@ -91,26 +91,27 @@ pub fn securebits() -> Result<u32> {
     prctl(libc::PR_GET_SECUREBITS, 0, 0).map(|bits| bits as u32)
 }
 
-/// PR_GET_SECCOMP: 0 is off, 2 a filter.
+/// PR_GET_SECCOMP: 0 means off, 2 means a filter.
 pub fn seccomp() -> Result<u32> {
     prctl(libc::PR_GET_SECCOMP, 0, 0).map(|mode| mode as u32)
 }
 
-/// setresuid(2) with all three ids.
+/// setresuid(2): sets all three ids.
 pub fn setresuid(uid: u32) -> Result<()> {
     // SAFETY: takes numbers only.
     Errno::result(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
-/// setresgid(2) with all three ids.
+/// setresgid(2): sets all three ids.
 pub fn setresgid(gid: u32) -> Result<()> {
     // SAFETY: takes numbers only.
     Errno::result(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
 }
 
-/// getgroups(2), which nix calls twice. The buffer begins with 4294967295, no valid id.
+/// getgroups(2), in one call where nix makes two. The buffer starts with 4294967295, which is no valid id, so
+/// a faked call is noticed.
 pub fn getgroups() -> Result<Vec<u32>> {
-    // Enough for most, so that one call will do; NGROUPS_MAX is enough for all.
+    // 64 suffice for most processes, so that one call is enough. NGROUPS_MAX suffices for all.
     match getgroups_into(&mut [u32::MAX; 64]) {
         Err(Errno::EINVAL) => getgroups_into(&mut vec![u32::MAX; 65536]),
         result => result,

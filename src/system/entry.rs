@@ -1,13 +1,13 @@
-//! The way into the program: C's `main`, its arguments, and what the kernel left on the stack.
+//! The entry of the program: C's `main`, its arguments, and what the kernel put on the stack.
 
 use std::ffi::{CStr, c_char};
 use std::{ptr, slice};
 
-/// Makes `$run` the program's C `main`, so that std's start-up does not run: it would set
-/// SIGPIPE to ignored, which the application would inherit.
+/// Makes `$run` the program's C `main`. std's own start-up would set SIGPIPE to ignored, and the application
+/// would inherit that.
 ///
-/// Where `$asks` says so of an entry of the environment, the first system call blocks all
-/// signals: nothing before it makes one, not even for memory.
+/// If `$asks` returns true for an entry of the environment, the first system call blocks all signals. Nothing
+/// before it makes a system call, not even to allocate memory.
 #[macro_export]
 macro_rules! c_main {
     ($run:path, $asks:path) => {
@@ -19,10 +19,9 @@ macro_rules! c_main {
             $run(&args, environment, blocked)
         }
 
-        /// The unwinder's function by which a panic walks the stack. scripts/build-static makes
-        /// no unwind tables, so there is nothing to walk. As this is known when linking, std's reader
-        /// of debug information drops out: a third of the binary, which would open files where
-        /// the environment has RUST_BACKTRACE.
+        /// A panic calls this function of the unwinder to walk the stack. scripts/build-static makes no
+        /// unwind tables, so there is nothing to walk. The linker sees that and drops std's reader of debug
+        /// information. That reader is a third of the binary, and opens files if RUST_BACKTRACE is set.
         #[cfg(no_unwinder)]
         #[unsafe(no_mangle)]
         extern "C" fn _Unwind_Backtrace(
@@ -34,8 +33,8 @@ macro_rules! c_main {
             END_OF_STACK
         }
 
-        // All else of the unwinder that std's code names. With it the linker takes nothing from
-        // libunwind, where it would find a second _Unwind_Backtrace and fail.
+        // The other unwinder functions that std names. Without them the linker would search libunwind, find a
+        // second _Unwind_Backtrace there and fail.
         $crate::never_called! {
             _Unwind_GetDataRelBase _Unwind_GetIPInfo _Unwind_GetLanguageSpecificData
             _Unwind_GetRegionStart _Unwind_GetTextRelBase _Unwind_Resume _Unwind_SetGR _Unwind_SetIP
@@ -43,7 +42,7 @@ macro_rules! c_main {
     };
 }
 
-/// For `c_main!`: functions of the unwinder that nothing calls, since a panic aborts.
+/// For `c_main!`: functions of the unwinder that nothing calls, because a panic aborts.
 #[macro_export]
 macro_rules! never_called {
     ($($function:ident)+) => { $(
@@ -59,31 +58,31 @@ unsafe extern "C" {
     pub(super) static environ: *const *const c_char;
 }
 
-/// The arguments and the environment, as they stand in memory.
+/// The arguments and the environment, not copied.
 ///
 /// # Safety
-/// `argv` must be what C's `main` was given, and this may be called once.
+/// `argv` must be the argument of C's `main`. Call this at most once.
 pub unsafe fn main_arguments(argv: *const *const c_char) -> (Vec<&'static CStr>, Environment) {
-    // SAFETY: both are null-terminated arrays of C strings that live as long as the process;
-    // nothing in this program calls setenv, and only `Environment::erase` writes to one.
+    // SAFETY: both are null-terminated arrays of C strings that live as long as the process. Nothing in this
+    // program calls setenv, and only `Environment::erase` writes to a string.
     unsafe { (strings(argv).collect(), Environment(strings(environ).collect())) }
 }
 
-/// The environment that this process was started with. There is one.
+/// The environment that this process was started with. Only one value of this type exists.
 pub struct Environment(Vec<&'static CStr>);
 
 impl Environment {
-    /// Its entries, which can be used as long as it is not erased.
+    /// The entries, which are valid until `erase`.
     pub fn entries(&self) -> &[&CStr] {
         &self.0
     }
 
-    /// Overwrites it where it lies, which is what /proc/PID/environ shows (proc(5)).
+    /// Overwrites the environment in place, so that /proc/PID/environ shows nothing (proc(5)).
     pub fn erase(self) {
         drop(self);
-        // SAFETY: the kernel put the strings on the initial stack, which can be written to, and no
-        // two overlap. Nobody reads them any more: all that `entries` lent ended with `self`, of
-        // which there is one. libc keeps only `environ`, which leads to empty strings now.
+        // SAFETY: the kernel put the strings on the initial stack, which is writable, and no two overlap.
+        // Nobody reads them any more. Every loan by `entries` ended with `self`, the only value of its type.
+        // libc keeps only `environ`, which now leads to empty strings.
         unsafe {
             pointers_in(environ)
                 .iter()
@@ -93,28 +92,26 @@ impl Environment {
 }
 
 /// # Safety
-/// `array` must be null or a null-terminated array of C strings that are not changed while they
-/// are used.
+/// `array` must be null or a null-terminated array of C strings. Nobody may change them while they are used.
 pub(super) unsafe fn strings(array: *const *const c_char) -> impl Iterator<Item = &'static CStr> {
     // SAFETY: the caller's promise.
     unsafe { pointers_in(array).iter().map(|string| CStr::from_ptr(*string)) }
 }
 
 /// # Safety
-/// `array` must be null or a null-terminated array that is not changed while it is used.
+/// `array` must be null or a null-terminated array. Nobody may change it while it is used.
 unsafe fn pointers_in<'a>(array: *const *const c_char) -> &'a [*const c_char] {
     if array.is_null() {
         return &[];
     }
-    // SAFETY: each step stays within the array, whose end is the first null pointer.
+    // SAFETY: each step stays within the array, which ends at the first null pointer.
     unsafe {
         let length = (0..).take_while(|&at| !(*array.add(at)).is_null()).count();
         slice::from_raw_parts(array, length)
     }
 }
 
-/// The path that execve(2) was given for this program (AT_EXECFN, getauxval(3)); empty if
-/// the kernel did not say.
+/// The path that execve(2) was given for this program (AT_EXECFN, getauxval(3)); empty if unknown.
 pub fn executed_path() -> &'static CStr {
     // SAFETY: getauxval takes a number; the kernel put the string on the initial stack.
     unsafe {
@@ -125,11 +122,10 @@ pub fn executed_path() -> &'static CStr {
     }
 }
 
-/// A number that is another one in every run, and that others cannot guess (AT_RANDOM,
-/// getauxval(3)).
+/// A random number that others cannot guess (AT_RANDOM, getauxval(3)); 0 if the kernel gave none.
 pub fn random_number() -> u64 {
-    // SAFETY: getauxval takes a number; the address is 0 or that of 16 bytes, which the kernel
-    // put on the initial stack. libc makes use of the first half.
+    // SAFETY: getauxval takes a number. Its result is 0 or the address of 16 bytes on the initial stack. libc
+    // uses the first half, so this reads the second.
     unsafe {
         match libc::getauxval(libc::AT_RANDOM) {
             0 => 0,

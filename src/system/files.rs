@@ -1,4 +1,4 @@
-//! Files and descriptors.
+//! Calls on files and descriptors.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::fs::File;
@@ -11,26 +11,26 @@ use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd;
 
-/// Those of the descriptors 0 to 2 that are open, with what they are (fstat(2)).
+/// The descriptors 0 to 2 that are open, each with its fstat(2).
 pub fn standard_streams() -> impl Iterator<Item = (BorrowedFd<'static>, FileStat)> {
     (0..3).map(standard_stream).filter_map(|stream| Some((stream, fstat(stream).ok()?)))
 }
 
 /// One of the descriptors 0 to 2.
 pub(super) fn standard_stream(number: c_int) -> BorrowedFd<'static> {
-    // SAFETY: nothing in this program closes one that it was started with. A call on one that was
-    // closed already fails with EBADF.
+    // SAFETY: nothing in this program closes a descriptor that it was started with. If it was closed already,
+    // a call on it fails with EBADF.
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
-/// The `security.capability` attribute of a file, symbolic links followed (getxattr(2));
-/// `None` where it has none or where none can be for this user namespace (EOVERFLOW).
+/// The `security.capability` attribute of a file (getxattr(2)). Follows symbolic links. `None` if the file
+/// has none, or none that can be shown in this user namespace (EOVERFLOW).
 pub fn security_capability(path: &CStr) -> Result<Option<Vec<u8>>> {
     // SAFETY: writes at most `length` bytes to `value`; the strings end in NUL.
     attribute(|name, value, length| unsafe { libc::getxattr(path.as_ptr(), name, value, length) })
 }
 
-/// The same of an open file (fgetxattr(2)).
+/// The same attribute of an open file (fgetxattr(2)).
 pub fn security_capability_of(file: BorrowedFd) -> Result<Option<Vec<u8>>> {
     // SAFETY: writes at most `length` bytes to `value`; the name ends in NUL.
     attribute(|name, value, length| unsafe { libc::fgetxattr(file.as_raw_fd(), name, value, length) })
@@ -39,7 +39,7 @@ pub fn security_capability_of(file: BorrowedFd) -> Result<Option<Vec<u8>>> {
 const SECURITY_CAPABILITY: &CStr = c"security.capability";
 
 fn attribute(get: impl FnOnce(*const c_char, *mut c_void, usize) -> isize) -> Result<Option<Vec<u8>>> {
-    // No revision of the attribute is longer than 24 bytes; a longer one is ERANGE.
+    // Every revision of the attribute has at most 24 bytes. A value that does not fit is ERANGE.
     let mut value = [0; 64];
     match Errno::result(get(SECURITY_CAPABILITY.as_ptr(), value.as_mut_ptr().cast(), value.len())) {
         Ok(length) => Ok(Some(value[..length as usize].to_vec())),
@@ -57,27 +57,27 @@ pub fn set_security_capability(file: BorrowedFd, value: &[u8]) -> Result<()> {
         .map(drop)
 }
 
-/// For reading, with no wait for the other side of a FIFO (open(2)).
+/// Opens for reading, and does not wait for the writer of a FIFO (open(2)).
 const READ: OFlag = OFlag::O_RDONLY.union(OFlag::O_CLOEXEC).union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY);
 
-/// Opens a file for reading (openat(2): musl's open(3) makes two calls).
+/// Opens a file for reading (openat(2)). musl's open(3) makes two calls.
 pub fn open(path: &CStr) -> Result<File> {
     openat(AT_FDCWD, path, READ, Mode::empty()).map(File::from)
 }
 
-/// Opens a file or folder for neither reading nor writing (O_PATH, openat(2)).
+/// Opens a file or folder only as a reference (O_PATH, openat(2)).
 pub fn open_path(path: &CStr) -> Result<File> {
     openat(AT_FDCWD, path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
 }
 
-/// Opens a file for reading whose path, its symbolic links included, stays on the root's own
-/// mount: EXDEV where it leaves that (RESOLVE_NO_XDEV, openat2(2)).
+/// Opens a file for reading if its path and its symbolic links stay on the root's own mount. Otherwise EXDEV
+/// (RESOLVE_NO_XDEV, openat2(2)).
 pub fn open_on_root_mount(path: &CStr) -> Result<File> {
     let how = OpenHow::new().flags(READ).resolve(ResolveFlag::RESOLVE_NO_XDEV);
     openat2(AT_FDCWD, path, how).map(File::from)
 }
 
-/// Where a symbolic link leads (readlinkat(2), in one call: no link is longer than PATH_MAX).
+/// The target of a symbolic link (readlinkat(2)). One call is enough: no target is longer than PATH_MAX.
 pub fn read_link(path: &CStr) -> Result<CString> {
     let mut target = vec![0; libc::PATH_MAX as usize];
     let buffer = target.as_mut_ptr().cast();
@@ -88,22 +88,21 @@ pub fn read_link(path: &CStr) -> Result<CString> {
     CString::new(target).map_err(|_| Errno::UnknownErrno)
 }
 
-/// The flags of the mount that a file lies on (statvfs(3)): ST_NOSUID ignores set-id bits and
-/// file capabilities, ST_NOEXEC refuses to execute.
+/// The flags of a file's mount (statvfs(3)). ST_NOSUID ignores set-id bits and file capabilities; ST_NOEXEC
+/// refuses to execute.
 pub fn mount_flags(path: &CStr) -> Result<FsFlags> {
     statvfs(path).map(|mount| mount.flags())
 }
 
-/// Whether the effective ids may execute a file or search a directory (faccessat2(2)).
+/// Fails unless the effective ids may execute a file or search a directory (faccessat2(2)).
 pub fn may_execute(path: &CStr) -> Result<()> {
-    // SAFETY: the string ends in NUL. faccessat(2) takes no flags and does not look at them.
+    // SAFETY: the string ends in NUL. faccessat(2) takes no flags and ignores them.
     let ask = |call: c_long| unsafe {
         libc::syscall(call, libc::AT_FDCWD, path.as_ptr(), libc::X_OK, libc::AT_EACCESS)
     };
     match Errno::result(ask(libc::SYS_faccessat2)) {
-        // Before Linux 5.8, or under a seccomp filter, whatever errno that answers with. All ids
-        // are equal by now, so faccessat(2) differs only in not counting capabilities: what was
-        // refused in earnest, it refuses too.
+        // faccessat2(2) needs Linux 5.8, and a seccomp filter may refuse it with any errno. All ids are equal
+        // by now, so faccessat(2) differs only in ignoring capabilities. It repeats every genuine refusal.
         Err(errno) if !matches!(errno, Errno::ENOENT | Errno::ENOTDIR) => {
             Errno::result(ask(libc::SYS_faccessat)).map(drop)
         }
@@ -111,8 +110,8 @@ pub fn may_execute(path: &CStr) -> Result<()> {
     }
 }
 
-/// pipe2(2), both ends closed on exec: the reader and the writer. The buffer begins with -1, no
-/// descriptor; nix's begins with whatever is in memory, which a faked call leaves there.
+/// pipe2(2): the reader and the writer, both closed on exec. The buffer starts with -1, which is no
+/// descriptor, so a faked call is noticed. nix's buffer is uninitialized.
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [-1; 2];
     // SAFETY: writes two descriptors.
@@ -120,12 +119,12 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     if ends.contains(&-1) {
         return Err(Errno::UnknownErrno);
     }
-    // SAFETY: both are new and nobody else's.
+    // SAFETY: both descriptors are new, and nothing else owns them.
     Ok(unsafe { (OwnedFd::from_raw_fd(ends[0]), OwnedFd::from_raw_fd(ends[1])) })
 }
 
-/// Closes every descriptor from 3 on but this one (close_range(2)). Nothing in this process
-/// may use the others any more.
+/// Closes every descriptor from 3 on except this one (close_range(2)). Nothing in this process may use the
+/// others any more.
 pub fn close_all_but(kept: BorrowedFd) {
     let kept = kept.as_raw_fd();
     close_range(3, kept - 1);
@@ -136,11 +135,10 @@ fn close_range(first: c_int, last: c_int) {
     if first > last {
         return;
     }
-    // SAFETY: the caller's promise.
+    // SAFETY: takes numbers only. By the rule of `close_all_but`, nothing uses these descriptors.
     if Errno::result(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).is_err() {
-        // Before Linux 5.9, or under a seccomp filter, whatever errno that answers with. The limit
-        // says nothing of descriptors that were opened before it was lowered, and one of a
-        // milliard would take minutes.
+        // close_range(2) needs Linux 5.9, and a seccomp filter may refuse it with any errno. RLIMIT_NOFILE is
+        // no bound: it may have been lowered after a descriptor was opened, and a billion calls take minutes.
         const MOST: c_int = 65536;
         for fd in first..=last.min(MOST) {
             let _ = unistd::close(fd);
@@ -148,7 +146,7 @@ fn close_range(first: c_int, last: c_int) {
     }
 }
 
-/// Whether there is such a descriptor.
+/// Whether this descriptor is open.
 pub fn is_open(fd: c_int) -> bool {
     // SAFETY: takes numbers only.
     unsafe { libc::fcntl(fd, libc::F_GETFD) != -1 }

@@ -1,9 +1,9 @@
 //! The program's allocator.
 //!
-//! musl's malloc suits a start badly. Its small blocks share a page, and it gives the page back to
-//! the kernel as soon as all of them are free. With malloc alone a start makes 5 to 13 more calls of
-//! brk(2), mmap(2) and munmap(2), and one more variable in the environment can make the difference.
-//! With 30 variables a start then takes 30% longer.
+//! musl's malloc suits a start badly. Its small blocks share a page, and it gives the page back to the kernel
+//! as soon as all of them are free. With malloc alone a start makes 5 to 13 more calls of brk(2), mmap(2) and
+//! munmap(2). One more variable in the environment can cause them, and with 30 variables a start then takes
+//! 30% longer.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -54,7 +54,7 @@ impl Default for Memory {
     }
 }
 
-// SAFETY: a block is as long and as aligned as asked, and nobody else has it until it is given back.
+// SAFETY: a block has the size and alignment that were asked for, and nobody else has it until `dealloc`.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match self.next(layout) {
@@ -67,7 +67,7 @@ unsafe impl GlobalAlloc for Memory {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if !self.has(block) {
-            // SAFETY: malloc gave this block out, and the caller's promise.
+            // SAFETY: malloc gave this block out; the rest is the caller's promise.
             unsafe { System.dealloc(block, layout) }
         }
     }
@@ -77,7 +77,7 @@ unsafe impl GlobalAlloc for Memory {
 mod tests {
     use super::*;
 
-    /// A block that is in use, every byte of which is `byte`.
+    /// A block in use, filled with `byte`.
     struct Block {
         start: *mut u8,
         layout: Layout,

@@ -1,9 +1,8 @@
-//! System calls: every unsafe line of the program, one small safe function each.
+//! System calls: all unsafe code of the program, in one small safe function per call.
 //!
-//! A call that nix has is made through nix, here or in the module that needs it. The own code is for
-//! calls that nix lacks, and for those where nix or libc makes more than one call, knows no real-time
-//! signal, or cannot notice a success that a sandbox fakes. Each function returns the errno of its
-//! call and does nothing else; the decisions are elsewhere.
+//! Calls that nix has are made through nix, here or in the module that needs them. This module has the calls
+//! that nix lacks. It also replaces those where nix or libc makes several calls, knows no real-time signal,
+//! or cannot notice a faked success. A function returns its call's errno and decides nothing.
 
 mod credentials;
 mod entry;

@@ -1,4 +1,4 @@
-//! What is written to standard output and standard error.
+//! Writes to standard output and standard error.
 
 use std::os::fd::BorrowedFd;
 
@@ -10,8 +10,8 @@ use nix::unistd::{isatty, write};
 use crate::system::files::standard_stream;
 use crate::system::signals::{bit, pending, sigprocmask, take_signal};
 
-/// Writes all of it to standard output, in one call if the kernel takes it so. Nobody is told where
-/// that is closed.
+/// Writes all of it to standard output, in one call if the kernel takes it. A closed standard output is no
+/// error.
 pub fn print(mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         match write(standard_stream(libc::STDOUT_FILENO), bytes) {
@@ -25,13 +25,13 @@ pub fn print(mut bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Says this on standard error, or leaves it unsaid where nobody hears: words neither end this
-/// process nor hold it up. Fails where the signal mask cannot be put back.
+/// Writes to standard error, and gives up if nobody reads: a message must neither end this process nor hold
+/// it up. Fails if the signal mask cannot be restored.
 ///
-/// The signals of a failing write(2) are blocked meanwhile and taken from the queue. A full pipe or
-/// a stopped terminal would hold up the call itself, so poll(2) comes first. It gives a reader that
-/// has fallen behind a second, and promises room for PIPE_BUF bytes in a pipe (pipe(7)). Only
-/// another writer that takes this room between the two calls can still make the second one wait.
+/// A failing write(2) sends a signal, which is blocked here and then taken from the queue. A full pipe or a
+/// stopped terminal would block write(2), so poll(2) comes first. It gives a slow reader a second, and then a
+/// pipe has room for PIPE_BUF bytes (pipe(7)). Only another writer that takes this room between the two calls
+/// can still make write(2) wait.
 pub fn say(mut words: &[u8]) -> Result<()> {
     const PATIENCE: u16 = 1000;
     let stderr = standard_stream(libc::STDERR_FILENO);
@@ -53,18 +53,18 @@ pub fn say(mut words: &[u8]) -> Result<()> {
         }
     }
     for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
-        // One that waited for the application in this thread's queue was taken with ours.
+        // This signal was pending for the application, and was taken with ours. Send it again.
         if waiting & bit(signal) != 0 && pending() & bit(signal) == 0 {
             // SAFETY: takes a number only.
             unsafe { libc::raise(signal) };
         }
     }
-    // A mask that could not be changed is as it was.
+    // If the mask could not be changed, there is nothing to restore.
     mask.map_or(Ok(()), |before| sigprocmask(libc::SIG_SETMASK, before).map(drop))
 }
 
-/// write(2) with SIGPIPE and SIGXFSZ blocked: the one that comes with a failure is taken from this
-/// thread's queue. One that was sent to the process stays: it has a queue of its own (signal(7)).
+/// write(2) with SIGPIPE and SIGXFSZ blocked. If it fails, its signal is taken from this thread's queue. A
+/// signal that was sent to the process stays: the process has its own queue (signal(7)).
 pub fn write_blocked(fd: BorrowedFd, bytes: &[u8]) -> Result<usize> {
     let result = write(fd, bytes);
     let signal = match result {

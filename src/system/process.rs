@@ -1,4 +1,4 @@
-//! Processes: fork, wait, execute.
+//! Processes: fork, wait, trace, execute.
 
 use std::ffi::{CStr, c_int, c_long};
 use std::ptr;
@@ -20,17 +20,17 @@ pub enum Ended {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Changed {
     Ended(Ended),
-    /// By this signal; in a traced child also an event, in the bits from 8 on (ptrace(2)).
+    /// The signal that stopped it. In a traced child the bits from 8 on are an event (ptrace(2)).
     Stopped(c_int),
 }
 
-/// Runs this in a child, whose exit status is what it returns. The result is its process id.
+/// Runs this in a child, which exits with its result. Returns the child's process id.
 pub fn start_child(run: impl FnOnce() -> c_int) -> Result<c_int> {
     match fork()? {
         Some(child) => Ok(child),
         None => {
             let status = run();
-            // SAFETY: it ends the child without running what the parent registered for its own end.
+            // SAFETY: ends the child without running the exit handlers that the parent registered.
             unsafe { libc::_exit(status) }
         }
     }
@@ -38,46 +38,46 @@ pub fn start_child(run: impl FnOnce() -> c_int) -> Result<c_int> {
 
 /// fork(2): the child's process id, or `None` in the child.
 pub fn fork() -> Result<Option<c_int>> {
-    // SAFETY: this process has one thread, so the child may do what it could.
+    // SAFETY: this process has one thread, so the child may call whatever the parent could.
     let child = Errno::result(unsafe { libc::fork() })?;
     Ok((child != 0).then_some(child))
 }
 
-/// Waits for this child's end.
+/// Waits until this child ends.
 pub fn wait_for(child: c_int) -> Result<Ended> {
     loop {
         match waitid(libc::P_PID, child, libc::WEXITED) {
             Ok(Some((_, Changed::Ended(ended)))) => return Ok(ended),
-            // One that is traced, before SIGKILL reached it.
+            // A traced child that stopped before SIGKILL reached it.
             Ok(Some((_, Changed::Stopped(_)))) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno),
-            // A call that only pretends.
+            // The call was faked.
             Ok(None) => return Err(Errno::UnknownErrno),
         }
     }
 }
 
-/// Traces a child: it stops after an exec, before the program's first instruction, and the kernel
-/// ends it when this process ends (ptrace(2)). That needs no signal that the child could ignore.
+/// Traces a child (ptrace(2)). It stops after an exec, before the program's first instruction. The kernel
+/// kills it when this process ends, without a signal that the child could ignore.
 pub fn trace(child: c_int) -> Result<()> {
     let options = libc::PTRACE_O_TRACEEXEC | libc::PTRACE_O_EXITKILL;
     ptrace(libc::PTRACE_SEIZE, child, options)?;
-    // A child is traced once. A call that only pretends would succeed again.
+    // A second attempt must fail. If it succeeds, the call is faked.
     if ptrace(libc::PTRACE_SEIZE, child, options) != Err(Errno::EPERM) {
         return Err(Errno::UnknownErrno);
     }
-    // The child stops once for this. ESRCH if another process traces it.
+    // Stops the child once. ESRCH if another process traces it.
     ptrace(libc::PTRACE_INTERRUPT, child, 0)
 }
 
-/// Waits until a traced child has executed a program, `None`, or has ended.
+/// Waits until a traced child executes a program (`None`) or ends.
 pub fn wait_for_exec(child: c_int) -> Result<Option<Ended>> {
     const EXECUTED: c_int = libc::SIGTRAP | libc::PTRACE_EVENT_EXEC << 8;
     loop {
         match waitid(libc::P_PID, child, libc::WEXITED) {
             Ok(Some((_, Changed::Ended(ended)))) => return Ok(Some(ended)),
             Ok(Some((_, Changed::Stopped(EXECUTED)))) => return Ok(None),
-            // A signal, which it is to have, or another event.
+            // Deliver the signal that stopped the child. Other events have no signal to deliver.
             Ok(Some((_, Changed::Stopped(signal)))) => {
                 ptrace(libc::PTRACE_CONT, child, if signal < 0x100 { signal } else { 0 })?;
             }
@@ -96,7 +96,7 @@ fn ptrace(request: impl Into<c_long>, process: c_int, data: c_int) -> Result<()>
         .map(drop)
 }
 
-/// A child that has ended or stopped, if there is one; an ended one is reaped by this.
+/// The next child that has ended or stopped, if any. An ended child is reaped.
 pub fn next_change() -> Result<Option<(c_int, Changed)>> {
     match waitid(libc::P_ALL, 0, libc::WEXITED | libc::WSTOPPED | libc::WNOHANG) {
         Err(Errno::ECHILD) => Ok(None),
@@ -104,7 +104,7 @@ pub fn next_change() -> Result<Option<(c_int, Changed)>> {
     }
 }
 
-/// waitid(2). nix knows no real-time signal, by which a child can end as well.
+/// waitid(2). nix knows no real-time signal, and such a signal can end a child.
 fn waitid(kind: libc::idtype_t, id: c_int, options: c_int) -> Result<Option<(c_int, Changed)>> {
     let mut info = SigInfo::default();
     // SAFETY: writes one siginfo_t.
@@ -115,20 +115,20 @@ fn waitid(kind: libc::idtype_t, id: c_int, options: c_int) -> Result<Option<(c_i
         libc::CLD_EXITED => Changed::Ended(Ended::Exited(info.status)),
         libc::CLD_KILLED | libc::CLD_DUMPED => Changed::Ended(Ended::Signaled(info.status)),
         libc::CLD_STOPPED | libc::CLD_TRAPPED => Changed::Stopped(info.status),
-        // Nobody has changed; the process id is 0.
+        // No child has changed; the process id is 0.
         _ => return Ok(None),
     };
     Ok(Some((info.pid, changed)))
 }
 
-/// Fails as a wait for this child would, and reaps nothing.
+/// Fails if waiting for this child would fail. Reaps nothing.
 pub fn may_wait_for(child: c_int) -> Result<()> {
     waitid(libc::P_PID, child, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT).map(drop)
 }
 
-/// execve(2). It returns only if it failed, or if it was not made and its success is a lie.
+/// execve(2). Returns an error if it failed, and `Ok` if its success was faked.
 pub fn execve(path: &CStr, argv: &[&CStr], environment: &[impl AsRef<CStr>]) -> Result<()> {
-    // Only a failure sets it.
+    // Only a real failure sets it.
     Errno::clear();
     let Err(errno) = unistd::execve(path, argv, environment);
     if Errno::last_raw() == 0 { Ok(()) } else { Err(errno) }

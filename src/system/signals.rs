@@ -1,4 +1,4 @@
-//! Signals, with the kernel's own sets: libc's leave out three that it keeps for itself.
+//! Signals, in the kernel's own sets: libc's sets leave out three signals that libc reserves.
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -8,12 +8,12 @@ use nix::errno::Errno;
 
 use crate::system::entry::{environ, strings};
 
-/// Blocks all signals that can be blocked, for the rest of this process.
+/// Blocks all signals that can be blocked, until this process ends.
 pub fn block_signals() -> Result<()> {
     rt_sigprocmask(libc::SIG_SETMASK, u64::MAX, None)
 }
 
-/// Blocks all signals where an entry of the environment asks for it.
+/// Blocks all signals if an entry of the environment asks for it.
 pub fn block_signals_if(asks: fn(&CStr) -> bool) -> Blocked {
     // SAFETY: the environment is a null-terminated array of C strings; nothing in this program
     // changes it.
@@ -21,22 +21,21 @@ pub fn block_signals_if(asks: fn(&CStr) -> bool) -> Blocked {
     Blocked(asked.then(|| sigprocmask(libc::SIG_BLOCK, u64::MAX).map(SignalMask)))
 }
 
-/// A set of signals as the kernel has it, bit 0 for signal 1. libc's own would leave out three
-/// real-time signals that it keeps for itself.
+/// A set of signals as the kernel has it; bit 0 is signal 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct SignalMask(u64);
 
-/// Whether `main` began with all signals blocked, and what the mask was before.
+/// Whether `main` blocked all signals, and the mask from before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Blocked(Option<Result<SignalMask>>);
 
 impl Blocked {
-    /// Fails if blocking them did, or was not asked for.
+    /// Fails if blocking failed or was not asked for.
     pub fn is_done(self) -> Result<()> {
         self.0.unwrap_or(Err(Errno::EINVAL)).map(drop)
     }
 
-    /// Puts the inherited mask back, if there is anything to put back.
+    /// Restores the inherited mask, if it was changed.
     pub fn undo(self) -> Result<()> {
         match self.0 {
             Some(Ok(SignalMask(mask))) => sigprocmask(libc::SIG_SETMASK, mask).map(drop),
@@ -45,11 +44,11 @@ impl Blocked {
     }
 }
 
-/// Changes the mask; the result is the mask as it was before.
+/// Changes the mask and returns the previous one (rt_sigprocmask(2)).
 pub fn sigprocmask(how: c_int, mask: u64) -> Result<u64> {
     let mut before = u64::MAX;
     rt_sigprocmask(how, mask, Some(&mut before))?;
-    // No mask has SIGKILL in it: this one would be left by a call that only pretends.
+    // No mask contains SIGKILL. If this one does, the call was faked and left the buffer unchanged.
     if before == u64::MAX { Err(Errno::UnknownErrno) } else { Ok(before) }
 }
 
@@ -60,7 +59,7 @@ fn rt_sigprocmask(how: c_int, mask: u64, before: Option<&mut u64>) -> Result<()>
         .map(drop)
 }
 
-/// The blocked signals that have come, to this thread or to the process (rt_sigpending(2)).
+/// The blocked signals that are pending for this thread or process (rt_sigpending(2)).
 pub fn pending() -> u64 {
     let mut signals = 0;
     // SAFETY: writes a set of the size that is given.
@@ -68,7 +67,7 @@ pub fn pending() -> u64 {
     signals
 }
 
-/// The beginning of siginfo_t, as both rt_sigtimedwait(2) and waitid(2) fill it.
+/// The beginning of siginfo_t, as rt_sigtimedwait(2) and waitid(2) fill it.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Default)]
 pub struct SigInfo {
@@ -84,7 +83,7 @@ pub struct SigInfo {
 
 const _: () = assert!(size_of::<SigInfo>() == size_of::<libc::siginfo_t>());
 
-/// A signal that was taken from the queue, with all that its sender sent.
+/// A signal taken from the queue, with all the data from its sender.
 pub struct Signal(SigInfo);
 
 impl Signal {
@@ -92,17 +91,17 @@ impl Signal {
         self.0.signo
     }
 
-    /// The process that sent it, where one did (sigaction(2)).
+    /// The process that sent it, if a process did (sigaction(2)).
     pub fn sender(&self) -> Option<c_int> {
         matches!(self.0.code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE).then_some(self.0.pid)
     }
 
-    /// Sent with data, which can be passed on: SI_QUEUE and its like (rt_sigqueueinfo(2)).
+    /// Whether it has data that can be passed on, as SI_QUEUE has (rt_sigqueueinfo(2)).
     pub fn is_queued(&self) -> bool {
         self.0.code < 0 && self.0.code != libc::SI_TKILL
     }
 
-    /// rt_sigqueueinfo(2): sends it to another process as it came.
+    /// rt_sigqueueinfo(2): sends it unchanged to another process.
     pub fn pass_on(&self, process: c_int) -> Result<()> {
         // SAFETY: reads one siginfo_t.
         Errno::result(unsafe { libc::syscall(libc::SYS_rt_sigqueueinfo, process, self.0.signo, &self.0) })
@@ -110,28 +109,28 @@ impl Signal {
     }
 }
 
-/// Waits for the next blocked signal, without a limit of time (rt_sigtimedwait(2)).
+/// Waits for the next blocked signal, without a time limit (rt_sigtimedwait(2)).
 pub fn wait_for_signal() -> Result<Signal> {
     loop {
         match rt_sigtimedwait(u64::MAX, None) {
-            // After this process itself was stopped and continued (signal(7)).
+            // This process was stopped and continued (signal(7)).
             Err(Errno::EINTR) => {}
             result => return result,
         }
     }
 }
 
-/// Fails as `wait_for_signal` would, and takes no signal.
+/// Fails if `wait_for_signal` would fail. Takes no signal.
 pub fn may_wait_for_signal() -> Result<()> {
     match rt_sigtimedwait(0, Some(&libc::timespec { tv_sec: 0, tv_nsec: 0 })) {
         Err(Errno::EAGAIN) => Ok(()),
         Err(errno) => Err(errno),
-        // None was asked for: a call that only pretends.
+        // The set is empty, so the call was faked.
         Ok(_) => Err(Errno::UnknownErrno),
     }
 }
 
-/// Takes this signal from the queue, if it is there.
+/// Takes this signal from the queue. Returns whether it was there.
 pub fn take_signal(signal: c_int) -> Result<bool> {
     match rt_sigtimedwait(bit(signal), Some(&libc::timespec { tv_sec: 0, tv_nsec: 0 })) {
         Ok(_) => Ok(true),
@@ -154,21 +153,22 @@ pub fn bit(signal: c_int) -> u64 {
     1 << (signal - 1)
 }
 
-/// kill(2), of any signal; a negative number is a process group.
+/// kill(2) with any signal. A negative number is a process group.
 pub fn kill(process: c_int, signal: c_int) -> Result<()> {
     // SAFETY: takes numbers only.
     Errno::result(unsafe { libc::kill(process, signal) }).map(drop)
 }
 
-/// Stops this process, and those of its process group that it may signal, by this signal, which is
-/// blocked here, until SIGCONT. In an orphaned process group nothing happens (setpgid(2)).
+/// Stops this process, and the members of its process group that it may signal, until SIGCONT. The signal is
+/// blocked here. In an orphaned process group nothing happens (setpgid(2)).
 pub fn stop_group(signal: c_int) -> Result<()> {
     kill(0, signal)?;
     sigprocmask(libc::SIG_UNBLOCK, bit(signal))?;
     sigprocmask(libc::SIG_BLOCK, bit(signal)).map(drop)
 }
 
-/// Whether SIGCHLD is ignored, in which case no child could be waited for (wait(2)).
+/// Sets whether SIGCHLD is ignored, and returns whether it was. If it is, no child can be waited for
+/// (wait(2)).
 pub fn set_sigchld_ignored(ignored: bool) -> Result<bool> {
     // SAFETY: no function is installed as a handler.
     match unsafe { libc::signal(libc::SIGCHLD, if ignored { libc::SIG_IGN } else { libc::SIG_DFL }) } {
