@@ -1,8 +1,8 @@
 # One place to start from: `make help`. Each target is one command, or a file of scripts/ where there
 # is more to do. As root, on Debian or Ubuntu; each installs what it needs.
 .POSIX:
-.PHONY: help demo build test ci unit containers peers every proof faults system-calls fuzz runtimes crun docs \
-	aarch64 glibc msrv coverage idle resident bench lint dependencies advisories package release \
+.PHONY: help demo build test ci unit containers peers every proof faults mutants system-calls fuzz runtimes \
+	crun docs aarch64 glibc msrv coverage idle resident bench lint dependencies advisories package release \
 	audit image image-test deb deb-test reproducible
 
 # What targets take, as in `make proof CASES=1000`. They are set here because make would take those
@@ -52,6 +52,11 @@ proof: ## Walks every start, and compares plan and model with the kernel (CASES=
 	$(MAKE) every
 	seed=$(SEED) && \
 	PROOF_CASES=$(CASES) PROOF_SEED=$${seed:-$$(date +%s)} REQUIRE_ALL_TESTS=1 scripts/test --test proof
+
+# One fault at a time: unit tests, documents and a slice of all starts are to notice it. .cargo/mutants.toml
+# says in which files.
+mutants: ## Plants faults in the pure code, and lists those that no test notices (ARGUMENTS=--re REGEX).
+	"$$(scripts/tool cargo-mutants)" mutants --output target $(ARGUMENTS)
 
 faults: ## Strikes every call that matters with every fault and prints what came of each.
 	scripts/test --test containers faults -- --nocapture

@@ -319,4 +319,16 @@ mod tests {
         let grants = LOCK | setgid;
         assert_eq!(reason, Reason::NotGrantedToUser { missing: LOCK, on_file: false, grants });
     }
+
+    #[test]
+    fn a_start_whose_real_and_effective_ids_differ_is_refused() {
+        let program = || c"/capshim".to_owned();
+        let start = Credentials::started(1000, CapSet::EMPTY);
+        assert!(refuse_set_id(&start, program).is_ok());
+        let uid = Ids { effective: Uid::ROOT, ..start.uid };
+        let gid = Ids { effective: Gid::ROOT, ..start.gid };
+        assert!(refuse_set_id(&Credentials { uid, ..start.clone() }, program).is_err());
+        assert!(refuse_set_id(&Credentials { gid, ..start.clone() }, program).is_err());
+        assert!(refuse_set_id(&Credentials { uid, gid, ..start }, program).is_err());
+    }
 }
