@@ -19,6 +19,8 @@ struct Stage {
 impl Stage {
     /// From lines `set: names` or `set   names`, as /state and --check print them.
     fn new(name: &'static str, output: &str) -> Stage {
+        // A report has the outcome before that.
+        let output = output.split("\ngranted\n").last().unwrap_or_default();
         let value = |label: &str| {
             let line = output.lines().find_map(|line| line.trim_start().strip_prefix(label));
             line.unwrap_or_else(|| panic!("no {label} in {output}")).trim_start_matches(':').trim().to_owned()
