@@ -340,9 +340,12 @@ fn tells(case: &Case, plan: &Plan, has: &Has) -> bool {
     };
     let dropped: Vec<(u32, Why)> =
         plan.dropped.iter().map(|dropped| (dropped.gid.raw(), dropped.why)).collect();
+    let keeps = |gid: u32| format!("CAPSHIM_GROUPS={},{gid}", SETTINGS[case.setting].0);
     let told = plan.notes.iter().filter_map(|note| match note {
-        Note::GroupsDropped { gids, cure, why } if cure.is_some() == (*why != Why::MaybeUnmapped) => {
-            Some(raw(gids))
+        Note::GroupsDropped { gids, cure, why } => {
+            let gids = raw(gids);
+            let is_right = *cure == (*why != Why::MaybeUnmapped).then(|| keeps(gids[0]));
+            is_right.then_some(gids)
         }
         _ => None,
     });
