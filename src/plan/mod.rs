@@ -257,7 +257,8 @@ mod tests {
     use super::*;
     use std::ffi::CStr;
 
-    use crate::model::credentials::Ids;
+    use crate::model::credentials::{Ids, OverflowGid};
+    use crate::model::ids::Id;
 
     #[test]
     fn a_user_that_does_not_count_is_shown_escaped_and_cut() {
@@ -330,5 +331,18 @@ mod tests {
         assert!(refuse_set_id(&Credentials { uid, ..start.clone() }, program).is_err());
         assert!(refuse_set_id(&Credentials { gid, ..start.clone() }, program).is_err());
         assert!(refuse_set_id(&Credentials { uid, gid, ..start }, program).is_err());
+    }
+
+    #[test]
+    fn as_many_groups_are_kept_as_the_kernel_takes() {
+        let settings = [c"CAPSHIM_USER=1000:1000", c"CAPSHIM_GROUPS=keep"];
+        let start = |count: usize| Credentials {
+            groups: (1000..).map_while(Gid::new).take(count).collect(),
+            overflow_gid: OverflowGid::Certain,
+            ..Credentials::started(0, SWITCH)
+        };
+        assert_eq!(planned(&settings, &start(65536)).unwrap().expected.groups.len(), 65536);
+        let reason = planned(&settings, &start(65537));
+        assert!(matches!(reason, Err(Reason::TooManyGroups { most: 65536, .. })));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use capshim::plan::Plan;
 use capshim::plan::init::split;
+use capshim::plan::notes::Note;
 use capshim::plan::step::Step;
 
 use crate::check::{Outcome, check};
@@ -185,13 +187,23 @@ fn each_step_is_needed_by_some_start() {
 #[test]
 fn no_setting_of_the_user_changes_what_another_user_than_root_gets() {
     for (kind, all) in some().filter(|(kind, _)| kind.user == User::Other) {
-        let mut shims = ["CAPSHIM_LOG=info", "CAPSHIM_USER=root", "CAPSHIM_USER=4242:1"]
-            .map(|setting| Shim::with_user(&kind, setting));
+        // Whether it names other ids than those that stand.
+        let mut shims = [
+            ("CAPSHIM_LOG=info", false),
+            ("CAPSHIM_USER=1000", false),
+            ("CAPSHIM_USER=root", true),
+            ("CAPSHIM_USER=1001:1000", true),
+            ("CAPSHIM_USER=1000:1", true),
+        ]
+        .map(|(setting, differs)| (Shim::with_user(&kind, setting), differs));
         let mut shim = Shim::new(&kind);
         for sets in all {
             let outcome = check(&mut shim, &kind, &sets);
-            for other in &mut shims {
+            for (other, differs) in &mut shims {
                 assert_eq!(check(other, &kind, &sets), outcome, "{kind:?} {sets:x?}");
+                let is_told =
+                    |plan: Plan| plan.notes.iter().any(|note| matches!(note, Note::UserStands { .. }));
+                assert_eq!(other.plan(&sets).map(is_told).unwrap_or(*differs), *differs, "{kind:?}");
             }
         }
     }

@@ -8,15 +8,18 @@ use capshim::model::expected::Expected;
 use capshim::model::ids::Id;
 use capshim::plan::Plan;
 use capshim::plan::init::split;
+use capshim::plan::notes::Note;
 use capshim::plan::reasons::{FileGaveNone, Reason};
 
 use crate::kernel::{
-    File, KEEP_CAPS, KEEP_CAPS_LOCKED, NO_CAP_AMBIENT_RAISE, NOROOT, Process, SETGID, SETPCAP, Set,
+    File, KEEP_CAPS, KEEP_CAPS_LOCKED, NO_CAP_AMBIENT_RAISE, NOROOT, Process, SETGID, SETPCAP, SETUID, Set,
 };
 use crate::promise::{self, Obstacle};
 use crate::shim::{self, Shim};
 use crate::starts::{Groups, Kind, OwnFile, Sets, User};
 use crate::steps;
+
+const THREE: Set = SETUID | SETGID | SETPCAP;
 
 /// What came of a start that keeps the promise.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,7 +71,24 @@ fn starts(kind: &Kind, sets: &Sets, plan: &Plan, wish: Process) -> Result<Proces
         judged => return Err(format!("a plain file is judged to leave {judged:?}")),
     }
     parent_holds_nothing(plan, parent, sets)?;
+    tells(plan, sets, caps)?;
     Ok(process)
+}
+
+/// The notes name what is left out, and what can be turned into root: of these capabilities the three.
+fn tells(plan: &Plan, sets: &Sets, caps: Set) -> Result<(), String> {
+    let (mut left_out, mut dangerous) = (0, 0);
+    for note in &plan.notes {
+        match note {
+            Note::OptionalLeftOut(caps) => left_out |= caps.bits(),
+            Note::RootEquivalent(caps) => dangerous |= caps.bits(),
+            _ => {}
+        }
+    }
+    if (left_out, dangerous & THREE) != (sets.optional & !caps, caps & THREE) {
+        return Err(format!("told to be left out: {left_out:x}, to be dangerous: {dangerous:x}"));
+    }
+    Ok(())
 }
 
 /// What the plan says that it ends in is what is there, and would be read back as that.

@@ -4,11 +4,14 @@
 //! these have a walk of their own, with a promise of its own, which knows the two files as tables.
 
 use capshim::accounts::entries::{Accounts, Doubt};
+use capshim::accounts::environment::Account;
 use capshim::model::caps::CapSet;
 use capshim::model::credentials::OverflowGid;
 use capshim::model::ids::{Gid, Id, Uid};
-use capshim::plan;
+use capshim::plan::change::Why;
+use capshim::plan::notes::Note;
 use capshim::plan::reasons::Reason;
+use capshim::plan::{self, Plan};
 
 use crate::kernel::{Ids, Process, SETGID, SETUID};
 use crate::{shim, steps};
@@ -20,30 +23,37 @@ const ROOTS: [u32; 2] = [0, 6];
 const WITH_MEMBERS: [u32; 4] = [0, 6, 29, 1001];
 const OVERFLOW: u32 = 65534;
 
-/// A `CAPSHIM_USER`: its uid, the gid that it writes or that the passwd entry has, and the groups of which
+/// A `CAPSHIM_USER`: its name, its uid, the gid that it writes or that the passwd entry has, and the groups of which
 /// the user is a member, where no group is written.
 struct User {
     setting: &'static str,
+    name: Option<&'static str>,
     uid: u32,
     gid: Option<u32>,
     member_of: &'static [u32],
 }
 
-const fn user(setting: &'static str, uid: u32, gid: Option<u32>, member_of: &'static [u32]) -> User {
-    User { setting, uid, gid, member_of }
+const fn user(
+    setting: &'static str,
+    name: Option<&'static str>,
+    uid: u32,
+    gid: Option<u32>,
+    member_of: &'static [u32],
+) -> User {
+    User { setting, name, uid, gid, member_of }
 }
 
 const USERS: [User; 10] = [
-    user("app", 1000, Some(1000), &[29, 1001]),
-    user("1000", 1000, Some(1000), &[29, 1001]),
-    user("app:web", 1000, Some(1001), &[]),
-    user("1000:0", 1000, Some(0), &[]),
-    user("1000:65534", 1000, Some(OVERFLOW), &[]),
-    user("other", 1001, Some(0), &[]),
-    user("4242", 4242, None, &[]),
-    user("4242:4242", 4242, Some(4242), &[]),
-    user("root", 0, Some(0), &[]),
-    user("0:1000", 0, Some(1000), &[]),
+    user("app", Some("app"), 1000, Some(1000), &[29, 1001]),
+    user("1000", Some("app"), 1000, Some(1000), &[29, 1001]),
+    user("app:web", Some("app"), 1000, Some(1001), &[]),
+    user("1000:0", Some("app"), 1000, Some(0), &[]),
+    user("1000:65534", Some("app"), 1000, Some(OVERFLOW), &[]),
+    user("other", Some("other"), 1001, Some(0), &[]),
+    user("4242", None, 4242, None, &[]),
+    user("4242:4242", None, 4242, Some(4242), &[]),
+    user("root", Some("root"), 0, Some(0), &[]),
+    user("0:1000", Some("root"), 0, Some(1000), &[]),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,11 +127,19 @@ pub fn case(mut number: usize) -> Case {
     }
 }
 
+/// What the application has, and which inherited groups it has not.
+#[derive(Debug)]
+struct Has {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+    dropped: Vec<u32>,
+}
+
 /// What is to come of it.
 #[derive(Debug)]
 enum Promise {
-    /// uid, gid, groups.
-    Has(u32, u32, Vec<u32>),
+    Has(Has),
     NoUser,
     NoGid,
     Unknown {
@@ -183,11 +201,11 @@ impl Case {
                 }
                 _ => listed.iter().all(|group| self.groups.contains(group) && self.is_certain(*group)),
             };
-        let list = if stays {
-            self.groups.clone()
+        let (list, dropped) = if stays {
+            (self.groups.clone(), Vec::new())
         } else {
             match self.list(gid, switches, inherited, listed, member_of) {
-                Ok(list) => list,
+                Ok(lists) => lists,
                 Err(promise) => return promise,
             }
         };
@@ -195,7 +213,7 @@ impl Case {
             list != self.groups || !stays && !self.groups.iter().all(|group| self.is_certain(*group));
         let sets_gid = gid != self.gid || self.is_root && !self.is_certain(gid);
         if self.has_setgid || !(switches || sets_gid || sets_groups) {
-            Promise::Has(uid, gid, list)
+            Promise::Has(Has { uid, gid, groups: list, dropped })
         } else if switches {
             Promise::NotGranted
         } else if gid != self.gid {
@@ -205,7 +223,7 @@ impl Case {
         }
     }
 
-    /// The groups where they do not just stay.
+    /// The groups where they do not just stay, and those that `auto` drops.
     fn list(
         &self,
         gid: u32,
@@ -213,7 +231,7 @@ impl Case {
         inherited: Inherited,
         listed: &[u32],
         member_of: &[u32],
-    ) -> Result<Vec<u32>, Promise> {
+    ) -> Result<(Vec<u32>, Vec<u32>), Promise> {
         let mut own = [listed, &[gid]].concat();
         if switches && inherited == Inherited::Auto {
             own.extend(member_of);
@@ -221,11 +239,11 @@ impl Case {
         let others = self.groups.iter().copied().filter(|group| !own.contains(group));
         let others: Vec<u32> = others.collect();
         match inherited {
-            Inherited::Drop => Ok(sorted(own)),
+            Inherited::Drop => Ok((sorted(own), Vec::new())),
             Inherited::Keep if others.iter().any(|group| !self.is_mapped(*group)) => Err(Promise::Unmapped {
                 others: others.into_iter().filter(|group| ![0, OVERFLOW].contains(group)).collect(),
             }),
-            Inherited::Keep => Ok(sorted([own, others].concat())),
+            Inherited::Keep => Ok((sorted([own, others].concat()), Vec::new())),
             Inherited::Auto => {
                 let judge = |group: &u32| match self.is_mapped(*group) {
                     false => Some(true),
@@ -238,7 +256,7 @@ impl Case {
                 let (kept, unknown) = (of(Some(false)), of(None));
                 let list = sorted([own, kept].concat());
                 if unknown.is_empty() {
-                    return Ok(list);
+                    return Ok((list, of(Some(true))));
                 }
                 let all = list.iter().chain(&unknown).copied().filter(|group| *group != gid);
                 Err(Promise::Unknown { others: sorted(all), unknown })
@@ -289,11 +307,12 @@ pub fn check(case: &Case) -> Result<(), String> {
     accounts.doubts.group = case.group_doubt;
     let (planned, promise) = (plan::plan(&config, &start, &accounts), case.promise());
     let is_kept = match (&planned, &promise) {
-        (Ok(plan), Promise::Has(uid, gid, groups)) => {
+        (Ok(plan), Promise::Has(has)) => {
             steps::perform_all(&plan.steps, &mut process)?;
-            (process.uid, process.gid) == (Ids::all(*uid), Ids::all(*gid))
-                && process.groups == *groups
-                && raw(&plan.expected.groups) == *groups
+            (process.uid, process.gid) == (Ids::all(has.uid), Ids::all(has.gid))
+                && process.groups == has.groups
+                && raw(&plan.expected.groups) == has.groups
+                && tells(case, plan, has)
         }
         (Err(Reason::NoUser), Promise::NoUser) => true,
         (Err(Reason::Setting(refusal)), Promise::NoGid) => refusal.cause.contains("no group"),
@@ -307,4 +326,31 @@ pub fn check(case: &Case) -> Result<(), String> {
         _ => false,
     };
     if is_kept { Ok(()) } else { Err(format!("{case:?}\npromised: {promise:?}\nplanned: {planned:#?}")) }
+}
+
+/// Who it is to the environment, and which notes there are.
+fn tells(case: &Case, plan: &Plan, has: &Has) -> bool {
+    let start = if case.is_root { "root" } else { "app" };
+    let target = case.user.filter(|_| case.is_root).map_or(Some("app"), |user| USERS[user].name);
+    let name = |account: &Account| account.name.as_deref().map(|name| name.escape_ascii().to_string());
+    let why = |gid: u32| match gid {
+        0 => Why::Root,
+        OVERFLOW if !case.is_mapped(gid) => Why::MaybeUnmapped,
+        _ => Why::GivenToRoot,
+    };
+    let dropped: Vec<(u32, Why)> =
+        plan.dropped.iter().map(|dropped| (dropped.gid.raw(), dropped.why)).collect();
+    let keeps = |gid: u32| format!("CAPSHIM_GROUPS={},{gid}", SETTINGS[case.setting].0);
+    let told = plan.notes.iter().filter_map(|note| match note {
+        Note::GroupsDropped { gids, cure, why } => {
+            let gids = raw(gids);
+            let is_right = *cure == (*why != Why::MaybeUnmapped).then(|| keeps(gids[0]));
+            is_right.then_some(gids)
+        }
+        _ => None,
+    });
+    (name(&plan.start).as_deref(), name(&plan.target).as_deref()) == (Some(start), target)
+        && dropped == has.dropped.iter().map(|gid| (*gid, why(*gid))).collect::<Vec<_>>()
+        && sorted(told.flatten()) == has.dropped
+        && plan.notes.contains(&Note::GroupIsRoots) == (has.gid == 0 && has.uid != 0)
 }
