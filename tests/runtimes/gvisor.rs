@@ -49,7 +49,7 @@ fn under_gvisor_a_capability_is_refused_and_starts_without_one_are_as_elsewhere(
         for start in [root("ipc_lock"), user("ipc_lock"), stays.env("CAPSHIM_CAPS", "ipc_lock")] {
             run(start, platform).refuses_saying(
                 77,
-                "this kernel or sandbox has no ambient capabilities, by which IPC_LOCK would be kept",
+                "this kernel or sandbox has no ambient capabilities, which would keep IPC_LOCK",
             );
         }
         for caps in ["none", "ipc_lock?"] {
