@@ -84,8 +84,9 @@ fn the_picture_of_the_starts_is_the_table() {
     let mut top = 10;
     for (at, row) in rows.iter().enumerate() {
         let question = wrapped(&row[0], (left - 20) / CHARACTER);
-        let answer: Vec<String> =
-            [wrapped(&row[1], (right - 20) / CHARACTER), wrapped(&row[2], (right - 20) / CHARACTER)].concat();
+        let mut answer = wrapped(&row[1], (right - 20) / CHARACTER);
+        let first = answer.len();
+        answer.extend(wrapped(&row[2], (right - 20) / CHARACTER));
         let high = question.len().max(answer.len()) * LINE + 16;
         for (x, width) in [(10, left), (10 + left + gap, right)] {
             body += &format!("<rect x=\"{x}\" y=\"{top}\" width=\"{width}\" height=\"{high}\" rx=\"4\"/>\n");
@@ -93,7 +94,6 @@ fn the_picture_of_the_starts_is_the_table() {
         for (line, words) in question.iter().enumerate() {
             body += &text(20, top + 20 + line * LINE, "title", words);
         }
-        let first = wrapped(&row[1], (right - 20) / CHARACTER).len();
         for (line, words) in answer.iter().enumerate() {
             let class = if line < first { "then" } else { "" };
             body += &text(20 + left + gap, top + 20 + line * LINE, class, words);

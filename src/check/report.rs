@@ -62,7 +62,7 @@ pub fn granted(to: &mut Layout, start: &Credentials, surroundings: &Surroundings
         "bounding",
         start.bounding.map_or("cannot be read".to_owned(), |set| unlike(start.permitted, set)),
     );
-    to.row("no_new_privs", if start.no_new_privs { "on" } else { "off" });
+    to.row("no_new_privs", switch(start.no_new_privs));
     to.row("seccomp", seccomp(surroundings.seccomp));
     to.row("securebits", start.securebits);
     to.row("user namespace", user_namespace(surroundings));
@@ -266,7 +266,6 @@ pub fn starts(
         (_, None) => "as granted".to_owned(),
     };
     to.row("bounding", bounding);
-    let switch = |on: bool| if on { "on" } else { "off" };
     to.row("no_new_privs", changes(switch(start.no_new_privs), switch(expected.no_new_privs)));
     for note in notes {
         match note {
@@ -312,6 +311,10 @@ pub fn killed(to: &mut Layout, signal: i32) {
 /// A value. If it changes, the old value comes before it.
 fn changes<T: PartialEq + Display>(before: T, after: T) -> String {
     if before == after { after.to_string() } else { format!("{before} -> {after}") }
+}
+
+fn switch(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 /// The set, or only its size if it is long.

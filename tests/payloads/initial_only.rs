@@ -5,6 +5,8 @@
 //!
 //! Prints `done`, or the errno's name.
 
+mod calls;
+
 use std::ffi::{c_int, c_long};
 use std::process::ExitCode;
 use std::ptr;
@@ -22,7 +24,7 @@ const CALLS: [(&str, Call); 18] = [
     ("SYS_PACCT", stop_accounting),
     ("SYS_NICE", raise_priority),
     ("SYS_RESOURCE", raise_limit),
-    ("SYS_TIME", adjust_clock),
+    ("SYS_TIME", calls::adjust_clock),
     ("SYS_TTY_CONFIG", hang_up),
     ("MKNOD", make_device),
     ("LEASE", lease_a_file_of_roots),
@@ -31,7 +33,7 @@ const CALLS: [(&str, Call); 18] = [
     ("SYSLOG", ask_for_kernel_messages),
     ("WAKE_ALARM", set_alarm),
     ("AUDIT_READ", read_audit),
-    ("PERFMON", count_every_process),
+    ("PERFMON", calls::count_every_process),
     ("BPF", make_map),
 ];
 
@@ -115,18 +117,6 @@ fn raise_limit() -> Outcome {
     done(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) })
 }
 
-/// adjtimex(2): the status stays as it is.
-fn adjust_clock() -> Outcome {
-    // SAFETY: a structure of numbers.
-    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
-    for modes in [0, libc::ADJ_STATUS] {
-        clock.modes = modes;
-        // SAFETY: the structure lives.
-        Errno::result(unsafe { libc::adjtimex(&mut clock) })?;
-    }
-    Ok(())
-}
-
 /// vhangup(2): there is no terminal.
 fn hang_up() -> Outcome {
     // SAFETY: takes nothing.
@@ -200,15 +190,6 @@ fn ask_for_kernel_messages() -> Outcome {
 fn set_alarm() -> Outcome {
     // SAFETY: takes numbers.
     done(unsafe { libc::timerfd_create(libc::CLOCK_REALTIME_ALARM, 0) })
-}
-
-/// perf_event_open(2): what every process does on a CPU.
-fn count_every_process() -> Outcome {
-    const SOFTWARE: u64 = 1;
-    let mut attributes = [0u64; 14];
-    attributes[0] = SOFTWARE | (size_of_val(&attributes) as u64) << 32;
-    // SAFETY: the attributes live and are as long as they say.
-    done(unsafe { libc::syscall(libc::SYS_perf_event_open, attributes.as_ptr(), -1, 0, -1, 0) } as c_int)
 }
 
 /// bpf(2): BPF_MAP_CREATE of a kind that nobody else may make, one entry of 4 bytes.

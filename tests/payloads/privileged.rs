@@ -2,6 +2,8 @@
 //!
 //!     privileged capture | profile | set-time
 
+mod calls;
+
 use std::io;
 use std::process::ExitCode;
 
@@ -11,8 +13,11 @@ fn main() -> ExitCode {
     let kind = std::env::args().nth(1).unwrap_or_default();
     let (what, result) = match kind.as_str() {
         "capture" => ("a packet socket", packet_socket()),
-        "profile" => ("a program for the events of every process", bpf_program().and_then(|()| perf_event())),
-        "set-time" => ("adjusting the clock", adjust_clock()),
+        "profile" => (
+            "a program for the events of every process",
+            bpf_program().and_then(|()| calls::count_every_process()),
+        ),
+        "set-time" => ("adjusting the clock", calls::adjust_clock()),
         _ => {
             eprintln!("usage: privileged capture | profile | set-time");
             return ExitCode::from(64);
@@ -44,27 +49,6 @@ fn bpf_program() -> Result<(), Errno> {
     attributes[2] = license.as_ptr() as u64;
     // SAFETY: the attributes, the instructions and the license live and are as long as said.
     close(unsafe { libc::syscall(libc::SYS_bpf, PROG_LOAD, attributes.as_ptr(), size_of_val(&attributes)) })
-}
-
-/// perf_event_open(2): PERFMON, to count what every process does on a CPU.
-fn perf_event() -> Result<(), Errno> {
-    const SOFTWARE: u64 = 1;
-    let mut attributes = [0u64; 14];
-    attributes[0] = SOFTWARE | (size_of_val(&attributes) as u64) << 32;
-    // SAFETY: the attributes live and are as long as they say.
-    close(unsafe { libc::syscall(libc::SYS_perf_event_open, attributes.as_ptr(), -1, 0, -1, 0) })
-}
-
-/// adjtimex(2): SYS_TIME, also where the status is set to what it is.
-fn adjust_clock() -> Result<(), Errno> {
-    // SAFETY: a structure of numbers.
-    let mut clock: libc::timex = unsafe { std::mem::zeroed() };
-    for modes in [0, libc::ADJ_STATUS] {
-        clock.modes = modes;
-        // SAFETY: the structure lives.
-        Errno::result(unsafe { libc::adjtimex(&mut clock) })?;
-    }
-    Ok(())
 }
 
 fn close(descriptor: libc::c_long) -> Result<(), Errno> {

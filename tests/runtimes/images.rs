@@ -148,7 +148,7 @@ pub fn busybox(root: &Path) {
 
 pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
-    fs::copy(from, to).expect("a copy");
+    crate::container::copy([from], to);
     fs::set_permissions(to, Permissions::from_mode(0o755)).expect("chmod");
 }
 

@@ -1,4 +1,5 @@
-//! The capabilities by their names.
+//! The capabilities by their names. The program has a table of its own: a test that took it from there
+//! would not see a mistake in it.
 
 /// By number, as capabilities(7) and the kernel's linux/capability.h have them.
 pub const NAMES: [&str; 41] = [
