@@ -35,6 +35,9 @@ busybox ip link set lo up
 # The network of a daemon without root opens it.
 mknod -m 0666 /run/tun c 10 200
 [ ! -e /dev/net/tun ] || mount --bind /run/tun /dev/net/tun
+# runc gives what is a container's standard input to the container's user, /dev/null too.
+mknod -m 0666 /run/null c 1 3
+mount --bind /run/null /dev/null
 # Docker warns of what it is not.
 echo 1 >/proc/sys/net/ipv4/ip_forward
 cp -a "$1/root" "$1/user" /run
