@@ -64,8 +64,9 @@ pub fn grant_to_root(caps: CapSet, uid: Uid) -> String {
     }
 }
 
-/// Two ways for a non-root start to get these capabilities.
-pub fn non_root_start(caps: CapSet, start: &Credentials) -> [String; 2] {
+/// Two ways for a non-root start to get these capabilities. `user` is what a start as root sets to become the
+/// same user.
+pub fn non_root_start(caps: CapSet, start: &Credentials, user: &str) -> [String; 2] {
     let path = this_program(start);
     let on_file = match start.own_file.as_ref().map(|file| file.place) {
         Some(Place::Volume) => format!(
@@ -82,10 +83,8 @@ pub fn non_root_start(caps: CapSet, start: &Credentials) -> [String; 2] {
     };
     let all = caps | CapSet::of(&[Cap::CAP_SETUID, Cap::CAP_SETGID]);
     let as_root = format!(
-        "start as root with {}={}:{}: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
+        "start as root with {}={user}: Kubernetes: securityContext.runAsUser: 0, runAsNonRoot: false and {}; Docker/Podman: --user 0 {}",
         names::USER,
-        start.uid.effective,
-        start.gid.effective,
         pod_field(all),
         flags(all),
     );

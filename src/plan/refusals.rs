@@ -6,12 +6,14 @@
 use std::ffi::CStr;
 
 use crate::accounts::entries::Accounts;
+use crate::accounts::resolve;
 use crate::hints;
 use crate::model::caps::{Cap, CapSet};
 use crate::model::credentials::Credentials;
 use crate::model::error::{Exit, Refusal, shown};
 use crate::model::ids::{OVERFLOW_ID, Uid, listed};
 use crate::plan::reasons::{FileGaveNone, Reason};
+use crate::settings::user::UserSpec;
 use crate::settings::{Config, names};
 
 impl Reason {
@@ -82,7 +84,7 @@ impl Reason {
                 not_granted(missing.to_string()).hint(hints::grant(grants))
             }
             Reason::NotGrantedToUser { missing, on_file: false, grants } => {
-                let [on_file, as_root] = hints::non_root_start(grants, start);
+                let [on_file, as_root] = hints::non_root_start(grants, start, &same_user(config, start, accounts));
                 not_granted(missing.to_string())
                     .hint(format!("{}; then, for a start as uid {uid}, {on_file}", hints::grant(grants)))
                     .or(as_root)
@@ -97,7 +99,9 @@ impl Reason {
                 names::CAPS,
                 hints::list(grants)
             )),
-            Reason::NotFromFile { lacking, why, grants } => not_from_file(lacking, why, grants, start),
+            Reason::NotFromFile { lacking, why, grants } => {
+                not_from_file(lacking, why, grants, start, &same_user(config, start, accounts))
+            }
             Reason::GidNeedsSetgid { gid, grants } => {
                 let now = start.gid.effective;
                 let user = config.user.as_ref().map_or(String::new(), |user| shown(user.to_string().as_bytes()));
@@ -193,8 +197,27 @@ impl Reason {
     }
 }
 
-/// A non-root start that its own file did not give enough.
-fn not_from_file(lacking: CapSet, why: FileGaveNone, grants: CapSet, start: &Credentials) -> Refusal {
+/// What `CAPSHIM_USER` is to be for a start as root that becomes the user of this start: its value if it names
+/// this user. The runtime may have started it with another gid, as `--user 1000` does with 0.
+fn same_user(config: &Config, start: &Credentials, accounts: &Accounts) -> String {
+    let uid = start.uid.effective;
+    let is_same = |spec: &&UserSpec| {
+        resolve::resolve(spec, accounts).is_ok_and(|found| found.uid == uid && found.gid.is_some())
+    };
+    match config.user.as_ref().filter(is_same) {
+        Some(spec) => shown(spec.to_string().as_bytes()),
+        None => format!("{uid}:{}", start.gid.effective),
+    }
+}
+
+/// A non-root start that its own file did not give enough. `user` is what makes a start as root this user.
+fn not_from_file(
+    lacking: CapSet,
+    why: FileGaveNone,
+    grants: CapSet,
+    start: &Credentials,
+    user: &str,
+) -> Refusal {
     let path = hints::this_program(start);
     let uid = start.uid.effective;
     let because = |cause: String| {
@@ -208,7 +231,7 @@ fn not_from_file(lacking: CapSet, why: FileGaveNone, grants: CapSet, start: &Cre
                 Some(Ok(Some(caps))) => format!("{path} has no such file capabilities, only {caps}"),
                 _ => format!("{path} has no such file capabilities"),
             };
-            let [on_file, as_root] = hints::non_root_start(grants, start);
+            let [on_file, as_root] = hints::non_root_start(grants, start, user);
             let refusal =
                 because(format!("the container was started as uid {uid} and {has}")).hint(on_file).or(as_root);
             match start.bounding {

@@ -3,7 +3,7 @@
 use crate::harness::container::{Container, Output};
 use crate::harness::start::Start;
 use crate::harness::starts::{GRANTED, lock, user_lock};
-use crate::refuse::hints::{GROUPS, STATE, Way::*, exactly, performs, with_lock, without_no_new_privs};
+use crate::refuse::hints::{GROUPS, STATE, Way::*, exactly, hint, performs, with_lock, without_no_new_privs};
 
 fn start(container: Container) -> Start {
     Start::new(container, &STATE)
@@ -164,6 +164,23 @@ fn file_capabilities_are_written_inside_the_user_namespace() {
     };
     let as_root = exactly(1000, 1000, "1000", "IPC_LOCK");
     performs("plan/refusals::HasNone", foreign, &[Typed(&as_user), Typed(&as_root)]);
+}
+
+#[test]
+fn a_start_as_root_becomes_the_user_that_the_setting_names() {
+    // As `docker run --user 1000`, which leaves the gid at 0.
+    let by_uid = |user: &str| {
+        let container = Container::user(1000, 0).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
+        // Otherwise it is a warning that the gid stays.
+        start(container.env("CAPSHIM_USER", user).env("CAPSHIM_LOG", "quiet"))
+    };
+    let on_file = exactly(1000, 0, "none", "IPC_LOCK");
+    let as_root = exactly(1000, 1000, "1000", "IPC_LOCK");
+    performs("plan/refusals::HasNone", || by_uid("1000:1000"), &[Typed(&on_file), Typed(&as_root)]);
+    for (user, said) in [("app", "app"), ("1000", "1000"), ("1001:1001", "1000:0"), ("nobody:0", "1000:0")] {
+        let hint = hint(&by_uid(user).run());
+        assert!(hint.contains(&format!("start as root with CAPSHIM_USER={said}: ")), "{user}: {hint}");
+    }
 }
 
 #[test]
