@@ -73,11 +73,14 @@ runtimes: ## Tests manifests under containerd, Dockerfiles and examples under Do
 # crun wants control groups of one version: where both are mounted, it gets those of the first.
 # Skipped: what is about faults and not about the runtime, what runc does with standard input (a pipe
 # in place of /dev/null), and terminals: crun 1.8.1 at times prints what a container writes there as
-# an error of its own.
+# an error of its own. crun gives standard input to the container's user, so that /dev/null is one of
+# these mounts' own.
 crun: ## Tests the real binary in real containers, under crun (NAME=).
 	scripts/packages crun:crun unshare:util-linux
 	OCI_RUNTIME=crun unshare --mount sh -c '\
 		! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; \
+		mount -t tmpfs null /mnt && mknod -m 0666 /mnt/null c 1 3 && \
+		mount --bind /mnt/null /dev/null && umount --lazy /mnt && \
 		exec scripts/test --test containers $(NAME) -- --skip faults:: \
 			--skip inherited_descriptors_stay_and_none_is_added \
 			--skip a_start_without_a_switch_shares_nothing \
