@@ -83,16 +83,19 @@ pub enum Standing {
 impl Accounts {
     /// Reads /etc/passwd: the entries of the starting user and of the target. As in libc, the first matching
     /// line counts.
-    pub fn users(uid: Uid, spec: Option<&UserSpec>, passwd: impl Read) -> io::Result<Accounts> {
+    pub fn users(uid: Uid, spec: Option<&UserSpec>, mut passwd: impl Read) -> io::Result<Accounts> {
         let mut accounts = Accounts { roots: vec![b"root".to_vec()], ..Accounts::default() };
         let own = Ref::Id(uid);
         let wanted = spec.map_or(&own, |spec| &spec.user);
-        each_line(passwd, |line| {
-            if let Some((name, gid)) = root_to_a_runtime(line) {
+        each_line(&mut passwd, &mut |line| {
+            let user = parse_user(line);
+            // What is plainly another user's is no runtime's root.
+            let may_be_root = user.as_ref().is_none_or(|user| user.uid == Uid::ROOT);
+            if let Some((name, gid)) = may_be_root.then(|| root_to_a_runtime(line)).flatten() {
                 accounts.roots.push(name.to_vec());
                 accounts.of_root.extend(gid);
             }
-            let Some(user) = parse_user(line) else { return };
+            let Some(user) = user else { return };
             let is_target = match wanted {
                 Ref::Id(id) => user.uid == *id,
                 Ref::Name(name) => user.name == name.as_bytes(),
@@ -120,14 +123,17 @@ impl Accounts {
     }
 
     /// Reads /etc/group: the groups that settings name, and their members.
-    pub fn read_groups(&mut self, config: &Config, group: impl Read) -> io::Result<()> {
+    pub fn read_groups(&mut self, config: &Config, mut group: impl Read) -> io::Result<()> {
         let Accounts { named, of_target, roots, of_root, with_members, .. } = self;
         let target = self.target.as_ref().map(|user| user.name.as_slice());
         named.extend(names(config).map(|name| (name.to_owned(), None)));
         sort(named);
         let is_root = |name: &[u8]| roots.binary_search_by(|root| root.as_slice().cmp(name)).is_ok();
-        let read = each_line(group, |line| {
-            if let Some((gid, members)) = lenient_group(line) {
+        let read = each_line(&mut group, &mut |line| {
+            let group = parse_group(line);
+            // A runtime reads a plain entry alike.
+            let plain = group.map(|(_, gid, members)| (gid, members));
+            if let Some((gid, members)) = plain.or_else(|| lenient_group(line)) {
                 if members_of(members).any(is_root) {
                     of_root.push(gid);
                 }
@@ -135,7 +141,7 @@ impl Accounts {
                     with_members.push(gid);
                 }
             }
-            let Some((name, gid, members)) = parse_group(line) else { return };
+            let Some((name, gid, members)) = group else { return };
             if let Ok(place) = named.binary_search_by(|(named, _)| named.as_bytes().cmp(name)) {
                 named[place].1.get_or_insert(gid);
             }

@@ -3,7 +3,7 @@
 //! Pure. It is strict with a line that grants something, and lenient with a line that takes something away.
 #![forbid(unsafe_code)]
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use crate::model::ids::{Gid, Id, Uid, decimal, parse_id};
 
@@ -26,9 +26,9 @@ pub struct User {
 /// file that is too long `FileTooLarge`.
 ///
 /// The buffer is on the stack, so that the second file uses the same pages.
-pub fn each_line(text: impl Read, mut see: impl FnMut(&[u8])) -> io::Result<()> {
+pub fn each_line(text: &mut dyn Read, see: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let mut text = text.take(LONGEST_FILE + 1);
-    let mut buffer = [0; 4096];
+    let mut buffer = [0; 2048];
     let mut line = Vec::with_capacity(256);
     loop {
         let read = match text.read(&mut buffer) {
@@ -36,8 +36,8 @@ pub fn each_line(text: impl Read, mut see: impl FnMut(&[u8])) -> io::Result<()> 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
         };
-        for piece in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
-            line.extend_from_slice(piece);
+        let mut pieces = &buffer[..read];
+        while pieces.read_until(b'\n', &mut line)? > 0 {
             if line.len() as u64 > LONGEST_LINE {
                 return Err(io::ErrorKind::InvalidData.into());
             }
@@ -163,8 +163,9 @@ mod tests {
             let text = format!("first\n\n{long}\n{}{end}", "y".repeat(4096));
             for step in [1, 3, 4095, 4096, 100_000] {
                 let mut lines = Vec::new();
-                let slow = Slow { text: text.as_bytes(), step, interrupted: false };
-                each_line(slow, |line| lines.push(String::from_utf8(line.to_vec()).unwrap())).unwrap();
+                let mut slow = Slow { text: text.as_bytes(), step, interrupted: false };
+                each_line(&mut slow, &mut |line| lines.push(String::from_utf8(line.to_vec()).unwrap()))
+                    .unwrap();
                 assert_eq!(lines, text.lines().collect::<Vec<_>>(), "{end:?} {step}");
             }
         }

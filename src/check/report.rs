@@ -106,7 +106,7 @@ pub fn plan(to: &mut Layout, prepared: &Prepared) {
     let missing = start.groups.iter().filter(|group| expected.groups.binary_search(group).is_err());
     let dropped = missing.map(|group| match plan.dropped.iter().find(|dropped| dropped.gid == *group) {
         Some(dropped) => {
-            let cure = groups::kept_by(*group, dropped.why, config);
+            let cure = groups::kept_by(*group, dropped.why, &config.groups);
             let cure = cure.map_or(String::new(), |cure| format!("; kept by {cure}"));
             (group, format!("dropped: {}{cure}", dropped.why))
         }

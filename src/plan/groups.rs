@@ -10,7 +10,7 @@ use crate::model::error::shown;
 use crate::model::ids::{Gid, Id, OVERFLOW_ID};
 use crate::plan::change::{Dropped, Groups, Why};
 use crate::plan::reasons::Reason;
-use crate::settings::groups::Inherited;
+use crate::settings::groups::{GroupPolicy, Inherited};
 use crate::settings::{Config, names};
 
 /// NGROUPS_MAX, setgroups(2).
@@ -116,8 +116,8 @@ fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -
 }
 
 /// The setting that keeps a group which `auto` drops; `None` if no number stands for the group.
-pub fn kept_by(group: Gid, why: Why, config: &Config) -> Option<String> {
-    let policy = || shown(config.groups.to_string().as_bytes());
+pub fn kept_by(group: Gid, why: Why, policy: &GroupPolicy) -> Option<String> {
+    let policy = || shown(policy.to_string().as_bytes());
     (why != Why::MaybeUnmapped).then(|| format!("{}={},{group}", names::GROUPS, policy()))
 }
 

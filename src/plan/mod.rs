@@ -239,9 +239,9 @@ fn tell(expected: &Expected, dropped: &[Dropped], config: &Config, notes: &mut V
     for why in Why::ALL {
         let gids = dropped.iter().filter(|dropped| dropped.why == why).map(|dropped| dropped.gid);
         let gids: Vec<Gid> = gids.collect();
-        let Some(first) = gids.first() else { continue };
-        let cure = groups::kept_by(*first, why, config);
-        notes.push(Note::GroupsDropped { why, gids, cure });
+        if !gids.is_empty() {
+            notes.push(Note::GroupsDropped { why, gids, policy: config.groups.clone() });
+        }
     }
     if expected.gid == Gid::ROOT && expected.uid != Uid::ROOT {
         notes.push(Note::GroupIsRoots);

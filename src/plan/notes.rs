@@ -12,7 +12,9 @@ use crate::model::caps::CapSet;
 use crate::model::expected::Expected;
 use crate::model::ids::{Gid, Uid, listed};
 use crate::plan::change::Why;
+use crate::plan::groups;
 use crate::plan::step::Step;
+use crate::settings::groups::GroupPolicy;
 use crate::settings::names;
 
 /// Something to tell that does not stop the start.
@@ -34,8 +36,8 @@ pub enum Note {
     GroupsDropped {
         why: Why,
         gids: Vec<Gid>,
-        /// The setting that keeps one of them.
-        cure: Option<String>,
+        /// The setting that drops them.
+        policy: GroupPolicy,
     },
     GroupIsRoots,
     RootEquivalent(CapSet),
@@ -100,9 +102,9 @@ impl fmt::Display for Note {
                 let groups = listed(groups);
                 write!(f, "uid {uid}, gid {gid}, groups {groups}, capabilities {caps}, no_new_privs {on}")
             }
-            Note::GroupsDropped { why, gids, cure } => {
+            Note::GroupsDropped { why, gids, policy } => {
                 write!(f, "left out of the groups ({why}): {}", listed(gids))?;
-                match cure {
+                match gids.first().and_then(|gid| groups::kept_by(*gid, *why, policy)) {
                     Some(cure) => write!(f, "; to keep one, list it: {cure}"),
                     None => Ok(()),
                 }

@@ -342,9 +342,10 @@ fn tells(case: &Case, plan: &Plan, has: &Has) -> bool {
         plan.dropped.iter().map(|dropped| (dropped.gid.raw(), dropped.why)).collect();
     let keeps = |gid: u32| format!("CAPSHIM_GROUPS={},{gid}", SETTINGS[case.setting].0);
     let told = plan.notes.iter().filter_map(|note| match note {
-        Note::GroupsDropped { gids, cure, why: told } => {
-            let gids = raw(gids);
-            let is_right = *cure == (*told != Why::MaybeUnmapped).then(|| keeps(gids[0]))
+        Note::GroupsDropped { gids, why: told, .. } => {
+            let (gids, words) = (raw(gids), note.to_string());
+            let cure = words.split_once("; to keep one, list it: ").map(|(_, cure)| cure.to_owned());
+            let is_right = cure == (*told != Why::MaybeUnmapped).then(|| keeps(gids[0]))
                 && gids.iter().all(|gid| why(*gid) == *told);
             is_right.then_some(gids)
         }
