@@ -11,8 +11,7 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::sys::prctl::get_no_new_privs;
-use nix::sys::stat::stat;
-use nix::unistd::{getresgid, getresuid};
+use nix::unistd::{fchown, getresgid, getresuid};
 
 use crate::model::caps::{Cap, CapSet};
 use crate::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
@@ -78,13 +77,12 @@ fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
     })
 }
 
-/// Whether this is a user namespace that maps only some ids, or maps ids to others; false if /proc does not
-/// say.
+/// Whether this user namespace maps only some ids, as all do but the initial one. Does not ask /proc: a new
+/// process's first look there takes the kernel longer than setting all credentials.
 pub fn in_own_user_namespace() -> bool {
-    // PROC_USER_INIT_INO. Sandboxes that are no Linux have other numbers, and map all ids.
-    const INITIAL: u64 = 0xeffffffd;
-    let is_other = stat(c"/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino != INITIAL);
-    is_other && uid_ranges().is_some_and(|ranges| ranges != WHOLE)
+    const LAST: nix::unistd::Uid = nix::unistd::Uid::from_raw(u32::MAX - 1);
+    // chown(2) refuses an id that is not mapped before anything else. Otherwise only this pipe may change.
+    system::pipe().is_ok_and(|(own, _)| fchown(own, Some(LAST), None) == Err(Errno::EINVAL))
 }
 
 /// The map of the initial user namespace, and of each that maps every id to itself.

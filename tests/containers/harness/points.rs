@@ -170,6 +170,7 @@ pub fn init_points(parent: &[Call], child: &[Call], plan: &Plan) -> [Vec<Point>;
     let (before, childs) = init::split(&plan.steps);
     let fork = parent.iter().position(|call| call.name == "fork" || call.name == "clone").expect("a fork");
     let (first, rest) = parent.split_at(fork + 1);
+    let first = without_a_look(first);
     let pipes: Vec<&str> = first.iter().filter_map(|call| call.line.strip_prefix("pipe2([")).collect();
     let pipes: Vec<&str> =
         pipes.iter().filter_map(|line| line.split(']').next()).flat_map(|ends| ends.split(", ")).collect();
@@ -180,7 +181,16 @@ pub fn init_points(parent: &[Call], child: &[Call], plan: &Plan) -> [Vec<Point>;
         point.words = format!("in the parent process: {}", point.words);
         point.label = format!("parent: {}", point.label);
     }
-    [some_points("first", &on_pipes(first, &[]), before), childs, parents]
+    [some_points("first", &on_pipes(&first, &[]), before), childs, parents]
+}
+
+/// Without the pipe that tells whether the user namespace is the initial one: only a note rests on it.
+fn without_a_look(calls: &[Call]) -> Vec<Call> {
+    let look = calls
+        .iter()
+        .position(|call| call.line.starts_with("fchown(") && call.line.contains(", 4294967294, "));
+    let is_look = |place: usize| look.is_some_and(|look| place == look || place + 1 == look);
+    calls.iter().enumerate().filter(|(place, _)| !is_look(*place)).map(|(_, call)| call.clone()).collect()
 }
 
 /// Without what is read, written and closed besides these pipes; a number counts until it is

@@ -93,3 +93,20 @@ fn what_does_not_count_is_a_warning_and_no_refusal() {
     );
     asks("ipc_lock").shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
 }
+
+#[test]
+fn a_namespace_is_known_by_the_ids_that_it_lacks_and_without_proc() {
+    let asks = || app().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock");
+    let warning = format!("{WARNING}IPC_LOCK: ");
+    // Ids that are the node's own, but not all of them.
+    let some = asks().user_namespace(0, 65_536).shim(&["/state"]);
+    assert!(some.stderr.starts_with(&warning), "{}", some.stderr);
+    asks().user_namespace(0, u32::MAX).shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    // One that may change a file's owner, and one that cannot ask /proc.
+    let caps = ["CHOWN", "IPC_LOCK", "SETGID", "SETUID", "SETPCAP", "SYS_ADMIN"];
+    let launch = ["/launch", "--unmount", "/proc", "--", "/capshim", "/state"];
+    let without_proc = || asks().capabilities(&caps);
+    without_proc().run(&launch).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    let inside = without_proc().user_namespace(100_000, 65_536).run(&launch);
+    assert!(inside.stderr.starts_with(&warning), "{}", inside.stderr);
+}
