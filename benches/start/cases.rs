@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use capshim::model::caps::{self, Cap};
 
+use crate::calls::Trace;
 use crate::folder::{Folder, LARGE_MEGABYTES, LINES, MANY_LINES, ROOT, USER};
 
 /// One program in one situation.
@@ -20,6 +21,8 @@ pub struct Case {
     /// It stays beside the application.
     pub stays: bool,
     pub part: Part,
+    /// The place of the start by capshim whose calls this program makes.
+    pub calls_of: Option<usize>,
 }
 
 /// Where a case is reported.
@@ -97,9 +100,12 @@ impl List<'_> {
     fn programs(mut self, beside: &[PathBuf]) -> Self {
         let lock = "--inh-caps=-all,+ipc_lock --ambient-caps=-all,+ipc_lock";
         self.add(ROOT, "the command itself", "");
-        self.add(ROOT, "exec alone, in C", "@exec_only");
-        self.add(USER, "su-exec's calls, in C", "@su_exec app");
+        self.add(ROOT, "exec alone in C", "@exec_only");
+        self.add(USER, "su-exec's calls in C", "@su_exec app");
         self.add(USER, "capshim", "@capshim");
+        self.own_calls("@own_calls root");
+        self.add(USER, "su-exec's calls in C, uid:gid", "@su_exec 1000:1000");
+        self.add(USER, "capshim, uid:gid", "@capshim").set("CAPSHIM_USER", "1000:1000");
         for (index, file) in beside.iter().enumerate() {
             self.folder.import(&format!("beside-{index}"), file);
             let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -110,12 +116,16 @@ impl List<'_> {
         }
         let case = self.add(USER, "capshim, Docker's default grants", "@capshim");
         case.ask(&[Cap::CAP_NET_BIND_SERVICE]).start.granted = DEFAULT.to_vec();
-        let case = self.add(USER, "capshim, non-root start", "@capable");
+        let folder = self.folder;
+        let case = self.add(USER, "capshim, non-root start", "@capshim");
         case.start.uid = USER;
         case.start.granted = vec![Cap::CAP_IPC_LOCK];
+        folder.make_capable(case.program());
+        folder.make_capable(self.own_calls("@own_calls user").program());
         let case = self.add(USER, "capshim, init mode", "@capshim");
-        case.environment.push(c_string("CAPSHIM_INIT=1".to_owned()));
+        case.set("CAPSHIM_INIT", "1");
         case.stays = true;
+        self.own_calls("@own_calls init");
         let setpriv = format!("setpriv --reuid=app --regid=app --init-groups {lock} --no-new-privs");
         self.add(USER, "setpriv", &setpriv);
         let capsh = "capsh --keep=1 --user=app --inh=cap_ipc_lock --addamb=cap_ipc_lock --no-new-privs";
@@ -161,13 +171,27 @@ impl List<'_> {
         self
     }
 
-    /// This command line before the application, where @ stands for the folder.
+    /// The calls of the last case, made by this command line, which starts alike.
+    fn own_calls(&mut self, line: &str) -> &Case {
+        let place = self.cases.len() - 1;
+        let Case { name, start, environment, .. } = &self.cases[place];
+        let (name, start, environment) =
+            (format!("{name}: its calls in C"), start.clone(), environment.clone());
+        let case = self.add(USER, &name, line);
+        (case.start, case.environment, case.calls_of) = (start, environment, Some(place));
+        case
+    }
+
+    /// This command line before the application, where @ stands for the folder. The program is a copy of its
+    /// own: what other cases have run would be in the processor's caches, more so for the program with more
+    /// cases.
     fn add(&mut self, becomes: u32, name: &str, line: &str) -> &mut Case {
-        let words = line.split_whitespace().chain(["@nothing"]).map(|word| {
-            let (before, file) = word.split_once('@').unwrap_or((word, ""));
-            match file {
-                "" => word.to_owned(),
-                file => format!("{before}{}", self.folder.path(file).display()),
+        let folder = self.folder;
+        let words = line.split_whitespace().chain(["@nothing"]).enumerate().map(|(place, word)| {
+            match word.split_once('@') {
+                Some((_, file)) if place == 0 && file != "nothing" => folder.copy(file, self.cases.len()),
+                Some((before, file)) => format!("{before}{}", folder.path(file).display()),
+                None => word.to_owned(),
             }
         });
         let mut argv: Vec<String> = words.collect();
@@ -194,10 +218,11 @@ impl List<'_> {
             becomes,
             stays: false,
             part: Part::Programs,
+            calls_of: None,
         };
         self.cases.push(case);
         let case = self.cases.last_mut().expect("the case");
-        case.environment.push(c_string("CAPSHIM_USER=app".to_owned()));
+        case.set("CAPSHIM_USER", "app");
         case.ask(&[Cap::CAP_IPC_LOCK])
     }
 }
@@ -207,9 +232,14 @@ impl Case {
     fn ask(&mut self, caps: &[Cap]) -> &mut Case {
         self.start.granted = [caps, &[Cap::CAP_SETGID, Cap::CAP_SETUID]].concat();
         let names: Vec<String> = caps.iter().map(|cap| caps::name(*cap as u8)).collect();
-        self.environment.retain(|entry| !entry.to_bytes().starts_with(b"CAPSHIM_CAPS="));
-        self.environment.push(c_string(format!("CAPSHIM_CAPS={}", names.join(","))));
+        self.set("CAPSHIM_CAPS", &names.join(","));
         self
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        let entry = format!("{name}=");
+        self.environment.retain(|other| !other.to_bytes().starts_with(entry.as_bytes()));
+        self.environment.push(c_string(entry + value));
     }
 
     pub fn program(&self) -> &str {
@@ -221,6 +251,14 @@ impl Case {
         let word = self.argv.iter().rev().find_map(|word| word.to_str().ok()?.strip_prefix("--shell="));
         word.unwrap_or_else(|| self.argv[self.argv.len() - 1].to_str().expect("text"))
     }
+}
+
+/// Where a program makes other calls than the start by capshim that it stands for.
+pub fn other_calls(cases: &[Case], traces: &[Trace]) -> Option<String> {
+    cases.iter().zip(traces).find_map(|(case, trace)| {
+        let difference = traces[case.calls_of?].difference(trace)?;
+        Some(format!("{}: {difference}", cases[case.calls_of?].name))
+    })
 }
 
 fn find(name: &str) -> String {

@@ -23,10 +23,7 @@ impl Folder {
         let folder = Folder(TempDir::with_prefix("capshim-bench-").expect("a folder"));
         fs::set_permissions(folder.0.path(), Permissions::from_mode(0o755)).expect("chmod");
         folder.import("capshim", &built("STATIC_DIR").join("capshim"));
-        folder.import("capable", &built("STATIC_DIR").join("capshim"));
-        let setcap = Command::new("setcap").arg("cap_ipc_lock=p").arg(folder.path("capable")).status();
-        assert!(setcap.expect("setcap").success(), "setcap");
-        for name in ["nothing", "exec_only", "su_exec"] {
+        for name in ["nothing", "exec_only", "su_exec", "own_calls"] {
             folder.import(name, &built("BENCH_DIR").join(name));
         }
         fs::copy(folder.path("nothing"), folder.path("large")).expect("large");
@@ -41,6 +38,19 @@ impl Folder {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// The path of another copy of a file.
+    pub fn copy(&self, name: &str, number: usize) -> String {
+        let copy = format!("{name}-{number}");
+        self.import(&copy, &self.path(name));
+        self.path(&copy).display().to_string()
+    }
+
+    /// Gives a file the application's capability.
+    pub fn make_capable(&self, file: &str) {
+        let setcap = Command::new("setcap").arg("cap_ipc_lock=p").arg(file).status();
+        assert!(setcap.expect("setcap").success(), "setcap");
     }
 
     fn write(&self, name: &str, text: &str) {

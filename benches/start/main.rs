@@ -4,7 +4,8 @@
 //!
 //! Each round runs every case once, in a new order, on one CPU; so what else the machine does
 //! meets all of them alike. The time is from before the spawn to the end of the application,
-//! which ends at once. It asserts nothing about time.
+//! which ends at once. It asserts nothing about time, but that the C program of capshim's own calls
+//! makes these very calls.
 
 mod calls;
 mod cases;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use calls::Trace;
 use cases::Case;
 use folder::Folder;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -45,7 +47,13 @@ fn main() -> ExitCode {
     let cases = cases::all(&folder, &arguments.beside);
     // Before anything large is allocated.
     let mut workers: Vec<Worker> = cases.iter().map(Worker::new).collect();
-    let measured = measure(&cases, &mut workers, arguments.rounds);
+    let traces: Vec<Trace> =
+        cases.iter().zip(&mut workers).map(|(case, worker)| Trace::of(case, worker)).collect();
+    if let Some(difference) = cases::other_calls(&cases, &traces) {
+        eprintln!("bench: benches/start/own_calls.c does not make capshim's calls: {difference}");
+        return ExitCode::FAILURE;
+    }
+    let measured = measure(&cases, &mut workers, &traces, arguments.rounds);
     report::print(&cases, &measured, arguments.rounds);
     if arguments.plot {
         plot::write(&cases, &measured);
@@ -78,7 +86,7 @@ fn stay_on_one_cpu() {
     sched_setaffinity(own, &one).expect("sched_setaffinity");
 }
 
-fn measure(cases: &[Case], workers: &mut [Worker], rounds: usize) -> Vec<Measured> {
+fn measure(cases: &[Case], workers: &mut [Worker], traces: &[Trace], rounds: usize) -> Vec<Measured> {
     let mut random = fastrand::Rng::with_seed(1);
     let mut order: Vec<usize> = (0..cases.len()).collect();
     let mut runs: BTreeMap<usize, Vec<worker::Run>> = BTreeMap::new();
@@ -95,7 +103,7 @@ fn measure(cases: &[Case], workers: &mut [Worker], rounds: usize) -> Vec<Measure
     cases
         .map(|(index, (case, worker))| Measured {
             runs: runs.remove(&index).unwrap_or_default(),
-            calls: calls::count(case, worker),
+            calls: traces[index].count(),
             resident: case.stays.then(|| worker.resident()),
         })
         .collect()
