@@ -150,10 +150,12 @@ pub fn group_list(groups: &[Gid]) -> String {
     }
 }
 
-/// Mounts a named volume, which keeps its files, at this file's folder.
-pub fn named_volume(path: &str) -> String {
-    let folder = path.rsplit_once('/').map_or(".", |(folder, _)| folder);
-    format!("-v NAME:{folder} (under Podman -v NAME:{folder}:suid)")
+/// Mounts this folder without nosuid, as a volume that keeps its files.
+pub fn without_nosuid(folder: &str) -> String {
+    format!(
+        "mount its folder without nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: a named volume, \
+         -v NAME:{folder} (under Podman -v NAME:{folder}:suid)"
+    )
 }
 
 /// The path of this program's file, for a message.

@@ -241,15 +241,17 @@ fn not_from_file(
                 _ => refusal,
             }
         }
-        FileGaveNone::NosuidMount => because(format!("{path} is on a nosuid mount, where they do not count"))
-            .hint(format!(
+        FileGaveNone::NosuidMount => {
+            let refusal = because(format!("{path} is on a nosuid mount, where they do not count")).hint(format!(
                 "run a copy that is in the image, with them: {}",
                 hints::file_caps(grants, "COPY")
-            ))
-            .or(format!(
-                "mount its folder without nosuid, and put it there again: Kubernetes: an emptyDir; Docker/Podman: a named volume, {}",
-                hints::named_volume(&path)
-            )),
+            ));
+            match path.rsplit_once('/') {
+                Some((folder, _)) if !folder.is_empty() => refusal.or(hints::without_nosuid(folder)),
+                // No volume lies at the root.
+                _ => refusal,
+            }
+        }
         FileGaveNone::OfAnotherNamespace => {
             because(format!("{path} has them, but they belong to another user namespace")).hint(format!(
                 "write them again from inside this user namespace: {}",

@@ -59,18 +59,28 @@ fn a_shell_before_the_shim_under_no_new_privs() {
 
 #[test]
 fn file_capabilities_on_a_nosuid_mount() {
-    let start = user_lock()
-        .capabilities(&["IPC_LOCK"])
-        .copy("/capshim", "/shim/capshim")
-        .file_caps("/shim/capshim", "cap_ipc_lock=p");
-    let cause = "in the bounding set but not in the permitted set: IPC_LOCK; /nosuid/capshim is on a nosuid mount, where they do not count";
+    let start = || {
+        let copied = user_lock().capabilities(&["IPC_LOCK"]).copy("/capshim", "/shim/capshim");
+        copied.file_caps("/shim/capshim", "cap_ipc_lock=p")
+    };
+    let cause = |path: &str| {
+        format!(
+            "in the bounding set but not in the permitted set: IPC_LOCK; {path} is on a nosuid mount, where they do not count"
+        )
+    };
+    let copy = "run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY";
     says(
-        start.bind("/shim", "/nosuid", &["nosuid"]),
+        start().bind("/shim", "/nosuid", &["nosuid"]),
         &["/nosuid/capshim", "/state"],
-        cause,
-        "run a copy that is in the image, with them: setcap cap_ipc_lock=p COPY; or mount its folder without nosuid, and put it there again: \
-         Kubernetes: an emptyDir; Docker/Podman: a named volume, -v NAME:/nosuid (under Podman -v NAME:/nosuid:suid)",
+        &cause("/nosuid/capshim"),
+        &format!(
+            "{copy}; or mount its folder without nosuid, and put it there again: \
+             Kubernetes: an emptyDir; Docker/Podman: a named volume, -v NAME:/nosuid (under Podman -v NAME:/nosuid:suid)"
+        ),
     );
+    // No volume lies at the root.
+    let file = start().bind("/shim/capshim", "/capshim", &["nosuid"]);
+    says(file, &["/capshim", "/state"], &cause("/capshim"), copy);
 }
 
 #[test]
