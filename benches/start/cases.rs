@@ -182,9 +182,8 @@ impl List<'_> {
         case
     }
 
-    /// This command line before the application, where @ stands for the folder. The program is a copy of its
-    /// own: what other cases have run would be in the processor's caches, more so for the program with more
-    /// cases.
+    /// This command line before the application, where @ stands for the folder. The case gets its own copy of
+    /// the program: a shared file would still be in the processor's caches from the case before.
     fn add(&mut self, becomes: u32, name: &str, line: &str) -> &mut Case {
         let folder = self.folder;
         let words = line.split_whitespace().chain(["@nothing"]).enumerate().map(|(place, word)| {

@@ -4,8 +4,7 @@
 //!
 //! Each round runs every case once, in a new order, on one CPU; so what else the machine does
 //! meets all of them alike. The time is from before the spawn to the end of the application,
-//! which ends at once. It asserts nothing about time, but that the C program of capshim's own calls
-//! makes these very calls.
+//! which ends at once. It asserts nothing about time. It asserts that own_calls.c makes capshim's calls.
 
 mod calls;
 mod cases;

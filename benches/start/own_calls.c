@@ -3,13 +3,12 @@
  *
  *     own_calls root|user|init COMMAND [ARG...]
  *
- * It is no shim: the ids and capabilities are those of the benchmark, and no result is looked at. The
+ * It is no shim: the ids and capabilities are those of the benchmark, and no error is looked at. The
  * benchmark compares the calls of both programs before it measures.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { ID = 1000, CHOWN = 0, SETGID = 6, SETUID = 7, IPC_LOCK = 14 };
@@ -29,9 +29,10 @@ enum { ID = 1000, CHOWN = 0, SETGID = 6, SETUID = 7, IPC_LOCK = 14 };
 #define GRANTED (ASKED | 1u << SETGID | 1u << SETUID)
 
 struct data { uint32_t effective, permitted, inheritable; };
-/* struct __user_cap_header_struct, struct open_how and a signal set: musl has none of them. */
+/* struct __user_cap_header_struct and struct open_how, which musl does not have. */
 struct header { uint32_t version; int pid; };
 struct how { uint64_t flags, mode, resolve; };
+/* A signal set of the kernel's. */
 static const uint64_t ALL = ~0ull;
 
 static struct header header(void)
@@ -137,7 +138,7 @@ static void block(int how, const uint64_t *set, uint64_t *before)
 	syscall(SYS_rt_sigprocmask, how, set, before, sizeof ALL);
 }
 
-/* The end of init mode's parent, which keeps the pipe's ends 3 and 6. */
+/* The end of init mode's parent, which keeps the pipes' ends 3 and 6. */
 static int wait_for(pid_t child)
 {
 	static const uint64_t none;

@@ -56,7 +56,7 @@ pub fn print(cases: &[Case], measured: &[Measured], rounds: usize) {
 fn programs(cases: &[Case], measured: &[Measured]) {
     let ours = added(cases, measured, capshim(cases));
     println!(
-        "| {:32} | {:>9} | {:>11} | {:>8} | {:>7} | {:>11} | {:>12} | {:>9} | {:>9} |",
+        "| {:39} | {:>9} | {:>11} | {:>8} | {:>7} | {:>11} | {:>12} | {:>9} | {:>9} |",
         "",
         "median µs",
         "10% to 90%",
@@ -77,7 +77,7 @@ fn programs(cases: &[Case], measured: &[Measured]) {
         let faults = run.faults() - measured[case.base].faults();
         let stays = resident.map_or("-".to_owned(), |kibibytes| format!("{:.0}", kibibytes as f64 * 1.024));
         println!(
-            "| {:32} | {:>9.0} | {spread:>11} | {added:>8.0} | {:>7.2} | {faults:>11} | {calls:>12} | {size:>9.0} | {stays:>9} |",
+            "| {:39} | {:>9.0} | {spread:>11} | {added:>8.0} | {:>7.2} | {faults:>11} | {calls:>12} | {size:>9.0} | {stays:>9} |",
             case.name,
             run.time(50),
             added / ours,

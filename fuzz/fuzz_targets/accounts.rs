@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use capshim::accounts::entries::Accounts;
 
-use capshim::accounts::lines::User;
+use capshim::accounts::lines::{User, lenient_group, members_of, parse_group, parse_user, root_to_a_runtime};
 use capshim::accounts::resolve;
 use capshim::model::caps::CapSet;
 use capshim::model::credentials::{Credentials, Ids, OverflowGid, Securebits};
@@ -47,6 +47,7 @@ fuzz_target!(|data: &[u8]| {
     if accounts.read_groups(&config, rest).is_err() {
         return;
     }
+    plain_lines_are_read_alike(passwd, rest);
     if let Some(found) = &accounts.target {
         stands_in_a_line(found, passwd);
     }
@@ -84,6 +85,21 @@ fuzz_target!(|data: &[u8]| {
         }
     }
 });
+
+/// So that a plain line need not be read in a runtime's way, too.
+fn plain_lines_are_read_alike(passwd: &[u8], group: &[u8]) {
+    for line in passwd.split(|&byte| byte == b'\n') {
+        let is_other = parse_user(line).is_some_and(|user| user.uid != Uid::ROOT);
+        assert!(!is_other || root_to_a_runtime(line).is_none());
+    }
+    let members =
+        |list| members_of(list).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect::<Vec<_>>();
+    for line in group.split(|&byte| byte == b'\n') {
+        if let (Some((_, gid, list)), Some(lenient)) = (parse_group(line), lenient_group(line)) {
+            assert_eq!((gid, members(list)), (lenient.0, members(lenient.1)));
+        }
+    }
+}
 
 /// As runtimes start a container: root's groups of the image, one of the runtime's own, and
 /// one that may stand for an unmapped one.

@@ -131,7 +131,7 @@ impl Accounts {
         let is_root = |name: &[u8]| roots.binary_search_by(|root| root.as_slice().cmp(name)).is_ok();
         let read = each_line(&mut group, &mut |line| {
             let group = parse_group(line);
-            // A runtime reads a plain entry alike.
+            // A runtime reads a plain entry the same way.
             let plain = group.map(|(_, gid, members)| (gid, members));
             if let Some((gid, members)) = plain.or_else(|| lenient_group(line)) {
                 if members_of(members).any(is_root) {
@@ -219,6 +219,8 @@ fn names(config: &Config) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
+    use std::ffi::CString;
+
     use crate::model::ids::Id;
 
     const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\nbad:x:abc:5::/evil:\n\n#app:x:1:1::/:\nneg:x:-1:1::/:\n\
@@ -240,6 +242,8 @@ mod tests {
         assert_eq!(lookup("1000"), Some(app));
         assert_eq!(lookup("0").unwrap().name, b"root");
         assert_eq!(lookup("toor").unwrap().uid, Uid::ROOT);
+        let start = Accounts::users(Uid::ROOT, None, PASSWD).unwrap().start;
+        assert_eq!(start, lookup("root"));
     }
 
     #[test]
@@ -271,6 +275,55 @@ mod tests {
         assert_eq!(accounts.of_target, [id(10), id(29)]);
         // 1 and 5 are the gids of lines that a runtime may read as root's.
         assert_eq!(accounts.of_root, [id(0), id(1), id(5), id(6), id(10)]);
+    }
+
+    #[test]
+    fn a_file_is_read_and_needed_only_where_something_depends_on_it() {
+        let app = Uid::new(1000).unwrap();
+        // user and groups as set; for a start as root: passwd is needed, group is needed without and with an
+        // entry of the target; for another start: group is read, which then is needed for its name.
+        for (user, groups, passwd, group, with_entry, by_name) in [
+            ("app", "auto", true, false, true, false),
+            ("1000", "auto", true, false, true, false),
+            ("1000:1000", "auto", false, false, false, false),
+            ("app:1000", "auto", true, false, false, false),
+            ("1000:web", "auto", false, true, true, true),
+            ("1000:1000", "auto,web", false, true, true, true),
+            ("app", "keep", true, false, false, false),
+            ("app", "10", true, false, false, false),
+            ("root", "auto", false, false, false, false),
+            ("root:root", "auto", false, true, true, true),
+        ] {
+            let settings = [format!("CAPSHIM_USER={user}"), format!("CAPSHIM_GROUPS={groups}")];
+            let settings = settings.map(|entry| CString::new(entry).unwrap());
+            let config = Config::parse(&[&settings[0], &settings[1]]).unwrap();
+            let none = Accounts::default();
+            let entry = Accounts { target: lookup("app"), ..Accounts::default() };
+            let root = (
+                Accounts::needs_passwd(&config, Uid::ROOT),
+                none.needs_group(&config, Uid::ROOT),
+                entry.needs_group(&config, Uid::ROOT),
+            );
+            assert_eq!(root, (passwd, group, with_entry), "{user} {groups}");
+            assert!(Accounts::reads_groups(&config, Uid::ROOT) && !Accounts::needs_passwd(&config, app));
+            assert_eq!(Accounts::reads_groups(&config, app), by_name, "{user} {groups}");
+            assert_eq!(entry.needs_group(&config, app), groups == "auto,web", "{user} {groups}");
+        }
+        let config = Config::parse(&[c"CAPSHIM_CAPS=none"]).unwrap();
+        assert!(!Accounts::needs_passwd(&config, Uid::ROOT) && !Accounts::reads_groups(&config, app));
+    }
+
+    #[test]
+    fn without_passwd_root_is_known_by_its_name_and_any_member_may_be_another_root() {
+        let config = Config::parse(&[c"CAPSHIM_USER=1000:1000"]).unwrap();
+        let mut accounts = Accounts::without_passwd();
+        accounts.read_groups(&config, &b"disk:x:6:root\nwheel:x:10:admin\naudio:x:29:\n"[..]).unwrap();
+        let standing = [6, 10, 29].map(|gid| accounts.standing(id(gid)));
+        assert_eq!(standing, [Standing::Roots, Standing::Unknown, Standing::Added]);
+        accounts.doubts.group = Some(Doubt::Mounted);
+        assert_eq!(accounts.standing(id(29)), Standing::Unknown);
+        let doubts: Vec<_> = accounts.doubts.by_file().collect();
+        assert_eq!(doubts, [("/etc/group", Doubt::Mounted), ("/etc/passwd", Doubt::NotRead)]);
     }
 
     #[test]

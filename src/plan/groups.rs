@@ -117,8 +117,8 @@ fn judge(group: Gid, switches: bool, start: &Credentials, accounts: &Accounts) -
 
 /// The setting that keeps a group which `auto` drops; `None` if no number stands for the group.
 pub fn kept_by(group: Gid, why: Why, policy: &GroupPolicy) -> Option<String> {
-    let policy = || shown(policy.to_string().as_bytes());
-    (why != Why::MaybeUnmapped).then(|| format!("{}={},{group}", names::GROUPS, policy()))
+    (why != Why::MaybeUnmapped)
+        .then(|| format!("{}={},{group}", names::GROUPS, shown(policy.to_string().as_bytes())))
 }
 
 /// Where one of the application's groups comes from.

@@ -247,7 +247,7 @@ fn not_from_file(
                 hints::file_caps(grants, "COPY")
             ));
             match path.rsplit_once('/') {
-                Some((folder, _)) if !folder.is_empty() => refusal.or(hints::without_nosuid(folder)),
+                Some((folder, _)) if folder.len() > 1 => refusal.or(hints::without_nosuid(folder)),
                 // No volume lies at the root.
                 _ => refusal,
             }

@@ -1,6 +1,6 @@
 //! Reads from the kernel what this process is: its ids, groups and capability sets.
 //!
-//! It only reads. No decision rests on /proc, because it may not be mounted.
+//! It changes nothing but a pipe of its own. No decision rests on /proc, because it may not be mounted.
 #![forbid(unsafe_code)]
 
 use std::ffi::{CStr, CString};
@@ -77,8 +77,9 @@ fn id_ranges(map: &[u8]) -> impl Iterator<Item = [i64; 3]> {
     })
 }
 
-/// Whether this user namespace maps only some ids, as all do but the initial one. Does not ask /proc: a new
-/// process's first look there takes the kernel longer than setting all credentials.
+/// Whether this user namespace maps only some ids, as most do but the initial one. One that maps every id is
+/// not told. Does not ask /proc: a new process's first look there takes the kernel longer than setting all
+/// credentials.
 pub fn in_own_user_namespace() -> bool {
     const LAST: nix::unistd::Uid = nix::unistd::Uid::from_raw(u32::MAX - 1);
     // chown(2) refuses an id that is not mapped before anything else. Otherwise only this pipe may change.

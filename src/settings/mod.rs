@@ -231,6 +231,10 @@ mod tests {
             let config = parse(&["CAPSHIM_USER=app", &format!("CAPSHIM_NO_NEW_PRIVS={value}")]).unwrap();
             assert_eq!(config.no_new_privs, meaning);
         }
+        for (value, meaning) in [("quiet", Log::Quiet), ("warn", Log::Warn), ("info", Log::Info)] {
+            let config = parse(&["CAPSHIM_USER=app", &format!("CAPSHIM_LOG={value}")]).unwrap();
+            assert_eq!((config.log, config.log.to_string().as_str()), (meaning, value));
+        }
         for wrong in [
             "CAPSHIM_NO_NEW_PRIVS=yes",
             "CAPSHIM_NO_NEW_PRIVS=2",
@@ -256,6 +260,7 @@ mod tests {
         ] {
             let entry = format!("CAPSHIM_INIT={value}");
             assert_eq!(parse(&["CAPSHIM_USER=app", &entry]).unwrap().init, meaning);
+            assert_eq!(meaning.to_string().parse(), Ok(meaning));
             assert_eq!(may_ask_for_init(&CString::new(entry).unwrap()), meaning != Init::Off, "{value}");
         }
         assert_eq!(

@@ -5,7 +5,7 @@ use std::fs;
 
 use capshim::model::caps::CapSet;
 
-use crate::harness::container::{Container, built, copy};
+use crate::harness::container::{Container, Output, built, copy};
 use crate::harness::starts::{app, as_user};
 
 const WARNING: &str =
@@ -94,19 +94,33 @@ fn what_does_not_count_is_a_warning_and_no_refusal() {
     asks("ipc_lock").shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
 }
 
+fn asks() -> Container {
+    app().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock")
+}
+
+fn runs(output: &Output, is_warned: bool) {
+    output.holds(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
+    assert_eq!(output.stderr.starts_with(&format!("{WARNING}IPC_LOCK: ")), is_warned, "{}", output.stderr);
+}
+
 #[test]
-fn a_namespace_is_known_by_the_ids_that_it_lacks_and_without_proc() {
-    let asks = || app().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock");
-    let warning = format!("{WARNING}IPC_LOCK: ");
-    // Ids that are the node's own, but not all of them.
-    let some = asks().user_namespace(0, 65_536).shim(&["/state"]);
-    assert!(some.stderr.starts_with(&warning), "{}", some.stderr);
-    asks().user_namespace(0, u32::MAX).shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
-    // One that may change a file's owner, and one that cannot ask /proc.
-    let caps = ["CHOWN", "IPC_LOCK", "SETGID", "SETUID", "SETPCAP", "SYS_ADMIN"];
+fn a_namespace_that_lacks_ids_is_told_whatever_its_ids_are() {
+    // The node's own ids, but not all of them; and all of them.
+    runs(&asks().user_namespace(0, 65_536).shim(&["/state"]), true);
+    runs(&asks().user_namespace(0, u32::MAX).shim(&["/state"]), false);
+}
+
+#[test]
+fn a_namespace_is_told_without_proc() {
+    let caps = ["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"];
     let launch = ["/launch", "--unmount", "/proc", "--", "/capshim", "/state"];
-    let without_proc = || asks().capabilities(&caps);
-    without_proc().run(&launch).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
-    let inside = without_proc().user_namespace(100_000, 65_536).run(&launch);
-    assert!(inside.stderr.starts_with(&warning), "{}", inside.stderr);
+    runs(&asks().capabilities(&caps).run(&launch), false);
+    runs(&asks().capabilities(&caps).user_namespace(100_000, 65_536).run(&launch), true);
+}
+
+#[test]
+fn who_may_change_owners_or_make_no_pipe_is_not_told_of_the_nodes_namespace() {
+    runs(&asks().capabilities(&["CHOWN", "IPC_LOCK", "SETGID", "SETUID"]).shim(&["/state"]), false);
+    runs(&asks().deny("pipe2", libc::EPERM).shim(&["/state"]), false);
+    runs(&asks().deny("pipe2", libc::EPERM).user_namespace(100_000, 65_536).shim(&["/state"]), false);
 }

@@ -177,10 +177,17 @@ fn a_start_as_root_becomes_the_user_that_the_setting_names() {
     let on_file = exactly(1000, 0, "none", "IPC_LOCK");
     let as_root = exactly(1000, 1000, "1000", "IPC_LOCK");
     performs("plan/refusals::HasNone", || by_uid("1000:1000"), &[Typed(&on_file), Typed(&as_root)]);
+    let named = |start: Start, said: &str| {
+        let hint = hint(&start.run());
+        assert!(hint.contains(&format!("start as root with CAPSHIM_USER={said}: ")), "{hint}");
+    };
     for (user, said) in [("app", "app"), ("1000", "1000"), ("1001:1001", "1000:0"), ("nobody:0", "1000:0")] {
-        let hint = hint(&by_uid(user).run());
-        assert!(hint.contains(&format!("start as root with CAPSHIM_USER={said}: ")), "{user}: {hint}");
+        named(by_uid(user), said);
+        named(by_uid(user).with(|container| container.capabilities(&[])), said);
     }
+    // Root would not know this user's group.
+    let unknown = Container::user(1500, 0).capabilities(&["IPC_LOCK"]).env("CAPSHIM_CAPS", "ipc_lock");
+    named(start(unknown.env("CAPSHIM_USER", "1500")), "1500:0");
 }
 
 #[test]
