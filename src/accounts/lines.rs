@@ -172,6 +172,40 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_line_and_the_longest_file_are_read_and_no_longer_ones() {
+        let read = |text: &mut dyn Read| each_line(text, &mut |_| {}).map_err(|error| error.kind());
+        let line = |length: u64| [vec![b'x'; length as usize - 1], b"\n".to_vec()].concat();
+        for (more, found) in [(0, Ok(())), (1, Err(io::ErrorKind::InvalidData))] {
+            assert_eq!(read(&mut line(LONGEST_LINE + more).as_slice()), found);
+            assert_eq!(read(&mut line(LONGEST_LINE + more).strip_suffix(b"\n").unwrap()), Ok(()));
+        }
+        let whole = line(LONGEST_LINE).repeat((LONGEST_FILE / LONGEST_LINE) as usize);
+        assert_eq!(read(&mut whole.as_slice()), Ok(()));
+        assert_eq!(read(&mut whole.chain(&b"\n"[..])), Err(io::ErrorKind::FileTooLarge));
+    }
+
+    #[test]
+    fn an_error_of_the_file_is_returned() {
+        struct Fails;
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::IsADirectory.into())
+            }
+        }
+        let mut text = b"root:x:0:\n".chain(Fails);
+        let error = each_line(&mut text, &mut |_| {}).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::IsADirectory);
+    }
+
+    #[test]
+    fn comments_and_lines_with_a_nul_byte_are_no_groups() {
+        assert!(parse_group(b"web:x:80:").is_some());
+        for line in [&b"#web:x:80:"[..], b"+web:x:80:", b"-web:x:80:", b"web\0:x:80:", b"web:x:80:a\0"] {
+            assert!(parse_group(line).is_none(), "{line:?}");
+        }
+    }
+
+    #[test]
     fn a_lenient_id_is_any_number_cut_to_32_bits() {
         for text in [
             "0",

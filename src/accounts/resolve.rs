@@ -86,3 +86,58 @@ pub fn no_gid(spec: &UserSpec) -> Refusal {
     Refusal::new(Exit::Setting, format!("{}='{value}' has no entry in /etc/passwd and no group", names::USER))
         .hint(format!("write the group too: {}={value}:{value}", names::USER))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::model::ids::Id;
+    use crate::settings::Config;
+
+    /// The ids of `CAPSHIM_USER`, or what is wrong with it.
+    fn ids(user: &str, passwd: &[u8], group: &[u8]) -> Result<(u32, Option<u32>), String> {
+        let spec: UserSpec = user.parse().unwrap();
+        let config = Config { user: Some(spec.clone()), ..Config::parse(&[c"CAPSHIM_CAPS=none"]).unwrap() };
+        let mut accounts = Accounts::users(Uid::ROOT, Some(&spec), passwd).unwrap();
+        accounts.read_groups(&config, group).unwrap();
+        let found = resolve(&spec, &accounts).map_err(|refusal| refusal.cause)?;
+        Ok((found.uid.raw(), found.gid.map(Id::raw)))
+    }
+
+    #[test]
+    fn nothing_but_root_and_0_stands_for_uid_0_and_nothing_but_root_for_gid_0() {
+        let passwd = b"root:x:0:0::/root:\napp:x:1000:1001::/:\ntoor:x:0:5::/:\n";
+        let group = b"root:x:0:\nweb:x:80:\nwheel:x:0:\n";
+        for (user, found) in [
+            ("app", Ok((1000, Some(1001)))),
+            ("1000", Ok((1000, Some(1001)))),
+            ("5", Ok((5, None))),
+            ("app:web", Ok((1000, Some(80)))),
+            ("app:root", Ok((1000, Some(0)))),
+            ("app:0", Ok((1000, Some(0)))),
+            ("root", Ok((0, Some(0)))),
+            ("0:web", Ok((0, Some(80)))),
+            ("toor", Err("CAPSHIM_USER='toor' names a user whose uid in /etc/passwd is 0")),
+            (
+                "app:wheel",
+                Err("CAPSHIM_USER='app:wheel' names the group 'wheel', whose gid in /etc/group is 0"),
+            ),
+        ] {
+            assert_eq!(ids(user, passwd, group), found.map_err(str::to_owned), "{user}");
+        }
+        let renamed = ids("root", b"root:x:7:7::/:", b"");
+        assert_eq!(renamed, Err("CAPSHIM_USER='root' names a user whose uid in /etc/passwd is 7".into()));
+    }
+
+    #[test]
+    fn without_an_entry_root_is_root_and_another_name_is_nobody() {
+        assert_eq!(ids("root", b"", b""), Ok((0, Some(0))));
+        assert_eq!(ids("1000:80", b"", b""), Ok((1000, Some(80))));
+        for (user, wrong) in [
+            ("app", "CAPSHIM_USER='app' names the user 'app', which is not in /etc/passwd"),
+            ("1000:web", "CAPSHIM_USER='1000:web' names the group 'web', which is not in /etc/group"),
+        ] {
+            assert_eq!(ids(user, b"", b""), Err(wrong.to_owned()));
+        }
+    }
+}

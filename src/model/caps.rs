@@ -222,4 +222,11 @@ mod tests {
         assert_eq!(name(40), "CHECKPOINT_RESTORE");
         assert_eq!(name(41), "41");
     }
+
+    #[test]
+    fn what_docker_grants_by_itself_is_not_privileged_and_all_is() {
+        assert!(CapSet::from_bits(u64::MAX >> 23).is_privileged());
+        assert!(!CapSet::from_bits(0xa80425fb).is_privileged());
+        assert!(!(CapSet::from_bits(u64::MAX >> 23) - CapSet::of(&[Cap::CAP_SYS_BOOT])).is_privileged());
+    }
 }
