@@ -177,3 +177,33 @@ impl fmt::Display for Unknown {
         write!(f, "are not known, {}: {}", self.0, self.1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bit_has_the_name_of_capabilities_7() {
+        for (bits, shown) in [
+            (0, "none"),
+            (Securebits::NOROOT, "NOROOT"),
+            (Securebits::NO_SETUID_FIXUP, "NO_SETUID_FIXUP"),
+            (1 << 4 | Securebits::KEEP_CAPS_LOCKED, "KEEP_CAPS, KEEP_CAPS_LOCKED"),
+            (Securebits::NO_CAP_AMBIENT_RAISE, "NO_CAP_AMBIENT_RAISE"),
+            (
+                0b1010_1011,
+                "NOROOT, NOROOT_LOCKED, NO_SETUID_FIXUP_LOCKED, KEEP_CAPS_LOCKED, NO_CAP_AMBIENT_RAISE_LOCKED",
+            ),
+            (1 << 8 | 1 << 31, "bit 8, bit 31"),
+        ] {
+            assert_eq!(Securebits(bits).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn ids_and_what_is_unknown_are_shown_whole() {
+        assert_eq!(Ids { real: 1, effective: 2, saved: 3 }.to_string(), "1/2/3");
+        let unknown = Unknown("getxattr", Errno::EPERM).to_string();
+        assert!(unknown.starts_with("are not known, getxattr: EPERM"), "{unknown}");
+    }
+}

@@ -117,6 +117,20 @@ mod tests {
     }
 
     #[test]
+    fn either_file_counts_with_all_that_it_has() {
+        let chown = CapSet::of(&[Cap::CAP_CHOWN]);
+        let one = FileCaps { permitted: RAW, inheritable: chown, effective: true, foreign: false };
+        let other = FileCaps { permitted: RAW | chown, inheritable: RAW, effective: false, foreign: true };
+        let both =
+            FileCaps { permitted: RAW | chown, inheritable: RAW | chown, effective: true, foreign: true };
+        assert_eq!(FileCaps::either(Some(one), Some(other)), Some(both));
+        assert_eq!(FileCaps::either(Some(both), Some(both)), Some(both));
+        assert_eq!(FileCaps::either(Some(one), None), Some(one));
+        assert_eq!(FileCaps::either(None, Some(other)), Some(other));
+        assert_eq!(FileCaps::either(None, None), None);
+    }
+
+    #[test]
     fn both_revisions_that_the_kernel_hands_out_are_read() {
         let caps = FileCaps {
             permitted: CapSet::from_bits(1 << 40 | 1 << 14),

@@ -79,3 +79,16 @@ pub fn listed(groups: &[Gid]) -> String {
     }
     shown(groups.iter().map(Gid::to_string).collect::<Vec<_>>().join(", ").as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_shown_with_commas_and_cut() {
+        let gids = |numbers: std::ops::Range<u32>| numbers.map(Gid).collect::<Vec<_>>();
+        assert_eq!(listed(&[]), "none");
+        assert_eq!(listed(&gids(8..11)), "8, 9, 10");
+        assert!(listed(&gids(0..65536)).len() < 200);
+    }
+}
