@@ -145,3 +145,41 @@ pub fn origin(group: Gid, gid: Gid, switches: bool, config: &Config, accounts: &
         "as the runtime gave it"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_group_has_an_origin() {
+        let passwd = b"root:x:0:4::/root:\napp:x:1000:1000::/:\n";
+        let group = b"adm:x:4:root\naudio:x:29:app\nweb:x:80:\n";
+        let own = "the application's gid";
+        let listed = "listed by CAPSHIM_GROUPS";
+        let member = "the user is its member in /etc/group";
+        let added = "from the runtime (fsGroup, supplementalGroups, --group-add)";
+        let roots = "root's own, kept";
+        let given = "as the runtime gave it";
+        for (user, groups, switches, found) in [
+            // The application's gid, web, audio, adm, and one that no file has.
+            ("app", "auto,web", true, [own, listed, member, roots, added]),
+            ("app", "keep", true, [own, added, added, roots, added]),
+            ("app:1000", "auto", true, [own, added, added, roots, added]),
+            ("app", "auto,29", false, [own, given, listed, given, given]),
+            ("app", "auto", false, [own, given, given, given, given]),
+        ] {
+            let config = Config {
+                user: Some(user.parse().unwrap()),
+                groups: groups.parse().unwrap(),
+                ..Config::parse(&[c"CAPSHIM_CAPS=none"]).unwrap()
+            };
+            let uid = crate::model::ids::Uid::ROOT;
+            let mut accounts = Accounts::users(uid, config.user.as_ref(), &passwd[..]).unwrap();
+            accounts.read_groups(&config, &group[..]).unwrap();
+            let gid = |raw| Gid::new(raw).unwrap();
+            let origins = [1000, 80, 29, 4, 2000]
+                .map(|group| origin(gid(group), gid(1000), switches, &config, &accounts));
+            assert_eq!(origins, found, "{user} {groups}");
+        }
+    }
+}

@@ -119,6 +119,14 @@ mod tests {
     }
 
     #[test]
+    fn only_pid_1_gets_orphans_without_asking() {
+        let mut init = planned(0, LOCK | SWITCH, c"CAPSHIM_USER=1000:1000").init.unwrap();
+        assert_eq!(init.then, [Step::Subreaper, Step::Dumpable]);
+        init.as_pid_1();
+        assert_eq!(init.then, [Step::Dumpable]);
+    }
+
+    #[test]
     fn with_setpcap_the_parents_bounding_set_ends_empty() {
         let init = planned(0, LOCK | SWITCH | SETPCAP, c"CAPSHIM_USER=1000:1000").init.unwrap();
         let raised = "capset(effective = permitted = SETGID, SETUID, SETPCAP, IPC_LOCK)";

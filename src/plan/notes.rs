@@ -155,3 +155,33 @@ fn mount(f: &mut fmt::Formatter, folder: &str, option: &str, effect: &str) -> fm
         "{folder} is on a {option} mount here, where {effect}: mount it without {option} where the copy is to run"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_user_asked_for_or_expects_is_no_warning() {
+        let caps = CapSet::EMPTY;
+        let dropped = |why| Note::GroupsDropped { why, gids: Vec::new(), policy: GroupPolicy::AUTO };
+        for told in [
+            Note::GroupIsRoots,
+            Note::RootEquivalent(caps),
+            Note::AmbientLost { file: String::new(), caps },
+            Note::DangerousCopy(caps),
+            dropped(Why::Root),
+            dropped(Why::GivenToRoot),
+        ] {
+            assert!(!told.is_warning(), "{told:?}");
+        }
+        for told in [
+            Note::OptionalLeftOut(caps),
+            Note::VoidInUserNamespace(caps),
+            Note::GoesOnWithout(String::new()),
+            Note::NosuidMount { folder: String::new() },
+            dropped(Why::MaybeUnmapped),
+        ] {
+            assert!(told.is_warning(), "{told:?}");
+        }
+    }
+}

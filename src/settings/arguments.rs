@@ -224,8 +224,13 @@ mod tests {
             (c"\xff", "is not UTF-8"),
         ] {
             let (exit, cause) = with(list).unwrap_err();
-            assert!(exit == 64 && cause.contains(why), "{list:?}: {cause}");
+            assert!(
+                exit == 64 && cause.starts_with("--file-caps '") && cause.contains(why),
+                "{list:?}: {cause}"
+            );
         }
+        let other = install(&[c"capshim", c"--install", c"/x", c"--caps", c"ipc_lock"]);
+        assert_eq!(other, Err((64, "'--caps' after PATH".to_owned())));
     }
 
     #[test]
