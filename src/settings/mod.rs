@@ -164,6 +164,9 @@ mod tests {
             assert_eq!(cause(&[other, &format!("{name}=")]), format!("{name}='' is set but empty"));
         }
         assert_eq!(cause(&["CAPSHIM_USER"]), "CAPSHIM_USER='' is set but empty");
+        let ways = |entry: &str| parse(&["CAPSHIM_LOG=info", entry]).unwrap_err().hint_line().unwrap();
+        assert!(ways("CAPSHIM_USER=").ends_with(": write user, uid, user:group or uid:gid"));
+        assert!(ways("CAPSHIM_CAPS=").ends_with(": write a list; or none: CAPSHIM_CAPS=none"));
     }
 
     #[test]

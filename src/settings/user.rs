@@ -135,8 +135,17 @@ mod tests {
 
     #[test]
     fn empty_parts_and_extra_colons_are_errors() {
-        for text in ["", ":", "app:", ":1000", "app::1000", "app:a:b", "1000:"] {
-            assert!(text.parse::<UserSpec>().is_err(), "{text:?} was accepted");
+        let (user, group, colon) = ("has an empty user", "has an empty group", "has more than one colon");
+        for (text, wrong) in [
+            ("", user),
+            (":", user),
+            (":1000", user),
+            ("app:", group),
+            ("1000:", group),
+            ("app::1000", colon),
+            ("app:a:b", colon),
+        ] {
+            assert_eq!(text.parse::<UserSpec>().unwrap_err().cause, wrong, "{text:?}");
         }
     }
 

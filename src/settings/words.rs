@@ -60,6 +60,7 @@ mod tests {
         assert_eq!(distance(b"kitten", b"sitting"), 3);
         assert_eq!(distance(b"", b"abc"), 3);
         assert_eq!(distance(b"abc", b""), 3);
+        assert_eq!(distance(b"abcx", b"abc"), 1);
         assert_eq!(distance(b"same", b"same"), 0);
     }
 
