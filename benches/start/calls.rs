@@ -56,7 +56,8 @@ impl Trace {
     }
 
     /// Each process's calls, in the order of the processes' first ones. Addresses and process ids differ
-    /// from run to run and are left out, as are the calls of the application.
+    /// from run to run and are left out, as are the calls of the application, and the one with which each
+    /// version of libc learns its thread's id in its own way.
     fn by_process(&self) -> Vec<Vec<String>> {
         let mut processes: Vec<&str> = Vec::new();
         for call in &self.0 {
@@ -66,7 +67,8 @@ impl Trace {
         }
         let calls_of = |process: &&str| {
             let mut running = true;
-            let ours = self.0.iter().filter(|call| call.process == *process);
+            let of_libc = |line: &str| line.starts_with("gettid(") || line.starts_with("set_tid_address(");
+            let ours = self.0.iter().filter(|call| call.process == *process && !of_libc(&call.line));
             let ours =
                 ours.take_while(|call| std::mem::replace(&mut running, !call.executes_the_application));
             ours.map(|call| same_in_each_run(&call.line, &processes)).collect()

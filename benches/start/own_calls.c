@@ -83,6 +83,9 @@ static void share_pipe(int fd)
 	struct statfs system;
 
 	fstat(fd, &status);
+	/* Started by hand, it must not change a terminal or /dev/null. */
+	if (!S_ISFIFO(status.st_mode))
+		return;
 	fstatfs(fd, &system);
 	fcntl(fd, F_GETFL);
 	fchown(fd, -1, ID);
