@@ -66,12 +66,11 @@ impl Trace {
             }
         }
         let calls_of = |process: &&str| {
-            let mut running = true;
             let of_libc = |line: &str| line.starts_with("gettid(") || line.starts_with("set_tid_address(");
             let ours = self.0.iter().filter(|call| call.process == *process && !of_libc(&call.line));
-            let ours =
-                ours.take_while(|call| std::mem::replace(&mut running, !call.executes_the_application));
-            ours.map(|call| same_in_each_run(&call.line, &processes)).collect()
+            let end =
+                ours.clone().position(|call| call.executes_the_application).map_or(usize::MAX, |at| at + 1);
+            ours.take(end).map(|call| same_in_each_run(&call.line, &processes)).collect()
         };
         processes.iter().map(calls_of).collect()
     }

@@ -201,12 +201,12 @@ int main(int argc, char **argv)
 	close(ends[1]);
 	if (init)
 		getpid();
-	if (user)
+	if (user) {
 		capset(ASKED, ASKED, 0);
-	else
+	} else {
 		capset(GRANTED, GRANTED, 0);
-	if (!user)
 		change_ids();
+	}
 	if (init) {
 		pipe2(ends, O_CLOEXEC);
 		pipe2(ends, O_CLOEXEC);

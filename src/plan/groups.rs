@@ -150,6 +150,8 @@ pub fn origin(group: Gid, gid: Gid, switches: bool, config: &Config, accounts: &
 mod tests {
     use super::*;
 
+    use crate::model::ids::Uid;
+
     #[test]
     fn each_group_has_an_origin() {
         let passwd = b"root:x:0:4::/root:\napp:x:1000:1000::/:\n";
@@ -173,8 +175,7 @@ mod tests {
                 groups: groups.parse().unwrap(),
                 ..Config::parse(&[c"CAPSHIM_CAPS=none"]).unwrap()
             };
-            let uid = crate::model::ids::Uid::ROOT;
-            let mut accounts = Accounts::users(uid, config.user.as_ref(), &passwd[..]).unwrap();
+            let mut accounts = Accounts::users(Uid::ROOT, config.user.as_ref(), &passwd[..]).unwrap();
             accounts.read_groups(&config, &group[..]).unwrap();
             let gid = |raw| Gid::new(raw).unwrap();
             let origins = [1000, 80, 29, 4, 2000]

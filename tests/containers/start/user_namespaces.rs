@@ -71,11 +71,12 @@ fn each_capability_of_the_list_counts_in_the_initial_user_namespace_alone() {
     }
 }
 
+fn asks(caps: &str) -> Container {
+    app().capabilities(&["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_TIME"]).env("CAPSHIM_CAPS", caps)
+}
+
 #[test]
 fn what_does_not_count_is_a_warning_and_no_refusal() {
-    let asks = |caps: &str| {
-        app().capabilities(&["IPC_LOCK", "NET_RAW", "SETGID", "SETUID", "SYS_TIME"]).env("CAPSHIM_CAPS", caps)
-    };
     let output = asks("ipc_lock,net_raw,sys_time").user_namespace(100_000, 65_536).shim(&["/state"]);
     output.holds(1000, 1000, "29, 1000, 1001", "NET_RAW, IPC_LOCK, SYS_TIME");
     let cure = ": what needs it will fail (Kubernetes: hostUsers: true; Docker/Podman: --userns host, and not rootless)\n";
@@ -94,10 +95,6 @@ fn what_does_not_count_is_a_warning_and_no_refusal() {
     asks("ipc_lock").shim(&["/state"]).is_exactly(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
 }
 
-fn asks() -> Container {
-    app().capabilities(&["IPC_LOCK", "SETGID", "SETUID"]).env("CAPSHIM_CAPS", "ipc_lock")
-}
-
 fn runs(output: &Output, is_warned: bool) {
     output.holds(1000, 1000, "29, 1000, 1001", "IPC_LOCK");
     assert_eq!(output.stderr.starts_with(&format!("{WARNING}IPC_LOCK: ")), is_warned, "{}", output.stderr);
@@ -106,21 +103,24 @@ fn runs(output: &Output, is_warned: bool) {
 #[test]
 fn a_namespace_that_lacks_ids_is_told_whatever_its_ids_are() {
     // The node's own ids, but not all of them; and all of them.
-    runs(&asks().user_namespace(0, 65_536).shim(&["/state"]), true);
-    runs(&asks().user_namespace(0, u32::MAX).shim(&["/state"]), false);
+    runs(&asks("ipc_lock").user_namespace(0, 65_536).shim(&["/state"]), true);
+    runs(&asks("ipc_lock").user_namespace(0, u32::MAX).shim(&["/state"]), false);
 }
 
 #[test]
 fn a_namespace_is_told_without_proc() {
     let caps = ["IPC_LOCK", "SETGID", "SETUID", "SYS_ADMIN"];
     let launch = ["/launch", "--unmount", "/proc", "--", "/capshim", "/state"];
-    runs(&asks().capabilities(&caps).run(&launch), false);
-    runs(&asks().capabilities(&caps).user_namespace(100_000, 65_536).run(&launch), true);
+    runs(&asks("ipc_lock").capabilities(&caps).run(&launch), false);
+    runs(&asks("ipc_lock").capabilities(&caps).user_namespace(100_000, 65_536).run(&launch), true);
 }
 
 #[test]
 fn who_may_change_owners_or_make_no_pipe_is_not_told_of_the_nodes_namespace() {
-    runs(&asks().capabilities(&["CHOWN", "IPC_LOCK", "SETGID", "SETUID"]).shim(&["/state"]), false);
-    runs(&asks().deny("pipe2", libc::EPERM).shim(&["/state"]), false);
-    runs(&asks().deny("pipe2", libc::EPERM).user_namespace(100_000, 65_536).shim(&["/state"]), false);
+    runs(&asks("ipc_lock").capabilities(&["CHOWN", "IPC_LOCK", "SETGID", "SETUID"]).shim(&["/state"]), false);
+    runs(&asks("ipc_lock").deny("pipe2", libc::EPERM).shim(&["/state"]), false);
+    runs(
+        &asks("ipc_lock").deny("pipe2", libc::EPERM).user_namespace(100_000, 65_536).shim(&["/state"]),
+        false,
+    );
 }
